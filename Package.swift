@@ -1,0 +1,71 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The targets are the layers of ARCHITECTURE.md; an arrow may only point to a lower row. Build with
+// `--explicit-target-dependency-import-check error` (the Makefile does) and the compiler enforces it.
+
+let safe: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatWarning("StrictMemorySafety", as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+// A debug build of the kernels would run some fifty times slower than the tests can bear.
+let optimized: [CSetting] = [.unsafeFlags(["-O3"])]
+
+func layer(_ name: String, uses: [Target.Dependency] = [], at path: String? = nil) -> Target {
+  .target(name: name, dependencies: uses, path: path, swiftSettings: safe)
+}
+
+func tests(of name: String, uses: [Target.Dependency] = []) -> Target {
+  .testTarget(name: name + "Tests", dependencies: [.init(stringLiteral: name)] + uses, swiftSettings: safe)
+}
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
+
+let package = Package(
+  name: "quern",
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+  ],
+  targets: [
+    // 0: C and data
+    .target(name: "CKernels", cSettings: optimized),
+    .target(name: "CFormats", path: "Formats", exclude: ["Specs"], cSettings: [.unsafeFlags(["-std=c23"])]),
+    // 1–2: bytes and the intermediate representation
+    layer("Bytes"),
+    layer("IR", uses: ["Bytes"]),
+    // 3: kernels, containers, tokenizers, descriptors
+    layer("Kernels", uses: ["CKernels"]),
+    layer("Safetensors", uses: ["Bytes", "IR"], at: "Sources/Containers/Safetensors"),
+    layer("GGUF", uses: ["Bytes", "IR"], at: "Sources/Containers/GGUF"),
+    layer("Tokenizers", uses: ["Bytes", "IR", heap]),
+    layer("Catalog", uses: ["CFormats", "Bytes", "IR"]),
+    // 4
+    layer("Codecs", uses: ["IR", "Kernels", "CKernels"]),
+    // 5
+    layer("Passes", uses: ["Bytes", "IR", "Codecs", "Catalog", "Kernels"]),
+    layer("Footprint", uses: ["IR", "Catalog"]),
+    layer("Runtime", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog"]),
+    // 6
+    layer("Conversion", uses: ["Bytes", "IR", "Safetensors", "GGUF", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
+    layer("Verification", uses: ["Bytes", "IR", "Runtime", "Codecs", "Kernels", "Tokenizers"]),
+    // 7
+    .executableTarget(
+      name: "quern",
+      dependencies: [
+        "Bytes", "IR", "Kernels", "Codecs", "Tokenizers", "Catalog", "Passes", "Conversion", "Footprint", "Runtime",
+        "Verification", "Safetensors", argumentParser,
+      ],
+      swiftSettings: safe),
+
+    tests(of: "Bytes"),
+    tests(of: "Kernels", uses: ["CKernels"]),
+    tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
+    tests(of: "Tokenizers", uses: ["Bytes", "IR"]),
+  ]
+)

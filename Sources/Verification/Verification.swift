@@ -1,0 +1,1 @@
+// placeholder: the Verification layer
