@@ -24,6 +24,7 @@ func tests(of name: String, uses: [Target.Dependency] = []) -> Target {
 }
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 
 let package = Package(
@@ -31,13 +32,14 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     // 0: C and data
     .target(name: "CKernels", cSettings: optimized),
     .target(name: "CFormats", path: "Formats", exclude: ["Specs"], cSettings: [.unsafeFlags(["-std=c23"])]),
     // 1–2: bytes and the intermediate representation
-    layer("Bytes"),
+    layer("Bytes", uses: [system]),
     layer("IR", uses: ["Bytes"]),
     // 3: kernels, containers, tokenizers, descriptors
     layer("Kernels", uses: ["CKernels"]),

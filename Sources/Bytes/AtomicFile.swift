@@ -1,0 +1,111 @@
+import Glibc
+public import SystemPackage
+
+/// A file that appears under its name whole or not at all.
+///
+/// Where the file system can (`O_TMPFILE`), the bytes have no name until they are complete, so that even a killed run
+/// leaves nothing behind; elsewhere they wait in a hidden sibling. `commit` makes them durable and gives them the name in
+/// one step; an instance that is dropped before leaves no trace. Writing over a file that is being read is safe.
+public final class AtomicFile: Sendable {
+  public let path: FilePath
+  private let descriptor: FileDescriptor
+  /// The hidden sibling, or nil while the bytes have no name.
+  private let sibling: FilePath?
+  private let overwrites: Bool
+
+  /// - Parameter overwrites: whether `commit` may replace an existing file; checked now as well, before any work.
+  public init(_ path: FilePath, overwrites: Bool) throws(FileError) {
+    self.path = path
+    self.overwrites = overwrites
+    if !overwrites, unsafe access(path.string, F_OK) == 0 { throw .exists(path: path) }
+    let folder = path.removingLastComponent()
+    let permissions = mode_t(0o666)
+    let unnamed = unsafe open(folder.isEmpty ? "." : folder.string, O_WRONLY | O_CLOEXEC | temporaryFileFlag, permissions)
+    if unnamed >= 0 {
+      descriptor = FileDescriptor(rawValue: unnamed)
+      sibling = nil
+      return
+    }
+    let sibling = Self.hiddenSibling(of: path)
+    let named = unsafe open(sibling.string, O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, permissions)
+    guard named >= 0 else { throw .system(operation: "write", path: path, errno: Errno(rawValue: errno)) }
+    descriptor = FileDescriptor(rawValue: named)
+    self.sibling = sibling
+  }
+
+  deinit {
+    try? descriptor.close()
+    // After a commit the name is gone already and this does nothing.
+    if let sibling { unsafe _ = unlink(sibling.string) }
+  }
+
+  /// Writes all of `bytes` at `offset`; any thread may write any range.
+  public func write(_ bytes: RawSpan, at offset: Int) throws(FileError) {
+    // Safe: the buffer is used inside the closure only.
+    let failure: Errno? = unsafe bytes.withUnsafeBytes { buffer in
+      do {
+        _ = unsafe try descriptor.writeAll(toAbsoluteOffset: Int64(offset), buffer)
+        return nil
+      } catch {
+        return error as? Errno ?? .ioError
+      }
+    }
+    if let failure { throw .system(operation: "write", path: path, errno: failure) }
+  }
+
+  public func write(_ bytes: [UInt8], at offset: Int) throws(FileError) { try write(bytes.rawSpan, at: offset) }
+
+  /// Asks for room at once, so that a full disk is found before the work rather than after it. Best effort.
+  public func reserve(byteCount: Int) throws(FileError) {
+    let status = posix_fallocate(descriptor.rawValue, 0, byteCount)
+    if status == ENOSPC || status == EFBIG || status == EDQUOT {
+      throw .system(operation: "reserve \(byteCount) bytes", path: path, errno: Errno(rawValue: status))
+    }
+  }
+
+  /// Makes the bytes durable, then gives them their name.
+  public func commit() throws(FileError) {
+    guard fsync(descriptor.rawValue) == 0 else { throw failure("write") }
+    var source = sibling
+    if sibling == nil {
+      if !overwrites {
+        guard link(to: path) else { throw errno == EEXIST ? .exists(path: path) : failure("name") }
+        return syncFolder()
+      }
+      let name = Self.hiddenSibling(of: path)
+      guard link(to: name) else { throw failure("name") }
+      source = name
+    }
+    guard let source else { return }
+    if !overwrites, unsafe access(path.string, F_OK) == 0 { throw .exists(path: path) }
+    guard unsafe rename(source.string, path.string) == 0 else {
+      let problem = failure("rename")
+      unsafe _ = unlink(source.string)
+      throw problem
+    }
+    syncFolder()
+  }
+
+  private func link(to name: FilePath) -> Bool {
+    unsafe linkat(AT_FDCWD, "/proc/self/fd/\(descriptor.rawValue)", AT_FDCWD, name.string, AT_SYMLINK_FOLLOW) == 0
+  }
+
+  private func syncFolder() {
+    let folder = path.removingLastComponent()
+    let handle = unsafe open(folder.isEmpty ? "." : folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard handle >= 0 else { return }
+    _ = fsync(handle)
+    _ = close(handle)
+  }
+
+  private func failure(_ operation: String) -> FileError {
+    .system(operation: operation, path: path, errno: Errno(rawValue: errno))
+  }
+
+  private static func hiddenSibling(of path: FilePath) -> FilePath {
+    path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "output").quern-\(getpid())")
+  }
+}
+
+/// `O_TMPFILE`, which the C header spells as a macro that Swift cannot import.
+private let temporaryFileFlag: Int32 = 0o20000000 | O_DIRECTORY

@@ -1,0 +1,92 @@
+import Bytes
+import Glibc
+import SystemPackage
+import Testing
+
+@Suite struct FileTests {
+  /// A fresh directory under the system's temporary one, removed at the end.
+  final class Scratch {
+    let path: FilePath
+    init() {
+      var template = Array("/tmp/quern-test-XXXXXX".utf8CString)
+      path = unsafe FilePath(String(cString: mkdtemp(&template)))
+    }
+    deinit { _ = unsafe system("rm -rf \(path)") }
+    func names() -> [String] {
+      guard let listing = unsafe opendir(path.string) else { return [] }
+      defer { unsafe _ = closedir(listing) }
+      var result: [String] = []
+      while let entry = unsafe readdir(listing) {
+        let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
+          unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if name != "." && name != ".." { result.append(name) }
+      }
+      return result.sorted()
+    }
+  }
+
+  @Test func nothingAppearsBeforeCommit() throws {
+    let scratch = Scratch()
+    let target = scratch.path.appending("out")
+    do {
+      let file = try AtomicFile(target, overwrites: false)
+      try file.write([1, 2, 3], at: 2)
+      #expect(!scratch.names().contains("out"))
+    }
+    #expect(scratch.names() == [])
+    let file = try AtomicFile(target, overwrites: false)
+    try file.write([1, 2, 3], at: 2)
+    try file.commit()
+    #expect(try InputFile(target).read(at: 0, count: 5) == [0, 0, 1, 2, 3])
+    #expect(scratch.names() == ["out"])
+  }
+
+  @Test func overwritingIsAskedFor() throws {
+    let scratch = Scratch()
+    let target = scratch.path.appending("out")
+    try AtomicFile(target, overwrites: false).commit()
+    #expect(throws: FileError.exists(path: target)) { try AtomicFile(target, overwrites: false) }
+    let input = try InputFile(target)
+    let file = try AtomicFile(target, overwrites: true)
+    try file.write([7], at: 0)
+    try file.commit()
+    #expect(input.byteCount == 0)
+    #expect(try InputFile(target).read(at: 0, count: 1) == [7])
+    #expect(scratch.names() == ["out"])
+  }
+
+  @Test func directoryIsWholeOrAbsent() throws {
+    let scratch = Scratch()
+    let target = scratch.path.appending("model")
+    do {
+      let folder = try AtomicDirectory(target)
+      try AtomicFile(folder.workingPath.appending("a"), overwrites: false).commit()
+    }
+    #expect(scratch.names() == [])
+    let folder = try AtomicDirectory(target)
+    try AtomicFile(folder.workingPath.appending("a"), overwrites: false).commit()
+    try folder.commit()
+    #expect(scratch.names() == ["model"])
+    #expect(throws: FileError.exists(path: target)) { try AtomicDirectory(target) }
+  }
+
+  @Test func readsPastTheEndAreErrors() throws {
+    let scratch = Scratch()
+    let path = scratch.path.appending("in")
+    let output = try AtomicFile(path, overwrites: false)
+    try output.write(Array(0..<100), at: 0)
+    try output.commit()
+    let file = try InputFile(path)
+    #expect(throws: FileError.truncated(path: path, offset: 99, wanted: 2, fileByteCount: 100)) {
+      try file.read(at: 99, count: 2)
+    }
+    var cursor = FileCursor(file, windowByteCount: 8)
+    #expect(try cursor.readInteger(UInt32.self) == 0x0302_0100)
+    try cursor.skip(10)
+    #expect(try cursor.readBytes(20) == Array(14..<34))
+    #expect(try cursor.readInteger(UInt8.self) == 34)
+    #expect(throws: FileError.self) { try cursor.skip(70) }
+    #expect(throws: FileError.notARegularFile(path: scratch.path)) { try InputFile(scratch.path) }
+  }
+}
