@@ -1,0 +1,2 @@
+/// A vocabulary and how text is split into it.
+public struct TokenizerModel: Sendable {}
