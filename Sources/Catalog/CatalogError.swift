@@ -1,0 +1,58 @@
+public import Bytes
+public import IR
+
+/// Why a checkpoint does not match its family's descriptor.
+public enum CatalogError: Error, Sendable {
+  case unknownFamily(found: String, known: [String])
+  /// Required, and neither stated nor computable.
+  case missingHyperparameter(name: String, keys: [String])
+  /// Stated, but not of the type or range it must have.
+  case invalidHyperparameter(name: String, key: String, found: String)
+  /// The tensors are not exactly those of the family: all differences at once.
+  case leftovers(MatchReport)
+}
+
+extension CatalogError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .unknownFamily(let found, let known):
+      "unknown model family '\(found)'; known are: \(known.joined(separator: ", "))"
+    case .missingHyperparameter(let name, let keys):
+      "\(name) is missing: neither \(keys.joined(separator: " nor ")) is in the model's configuration"
+    case .invalidHyperparameter(let name, let key, let found):
+      "\(key) = \(found) is no possible value of \(name)"
+    case .leftovers(let report): report.problems.joined(separator: "\n")
+    }
+  }
+}
+
+/// What became of every tensor of the source and every tensor the family needs.
+public struct MatchReport: Hashable, Sendable {
+  public struct Ignored: Hashable, Sendable {
+    public let name: ByteString
+    public let rule: String
+  }
+  public struct Mismatch: Hashable, Sendable {
+    public let name: ByteString
+    public let expected: Shape
+    public let found: Shape
+  }
+
+  /// Source names, in the source's order.
+  public var consumed: [ByteString] = []
+  public var ignored: [Ignored] = []
+  /// Needed and not there, by the name the source's container would use.
+  public var missing: [ByteString] = []
+  /// There and not needed.
+  public var unexpected: [ByteString] = []
+  public var mismatched: [Mismatch] = []
+
+  public init() {}
+
+  /// One line per difference; empty when the match is complete.
+  public var problems: [String] {
+    mismatched.map { "tensor \($0.name) is \($0.found) where the configuration asks for \($0.expected)" }
+      + missing.map { "tensor \($0) is missing" }
+      + unexpected.map { "tensor \($0) is not part of this family" }
+  }
+}
