@@ -4,10 +4,50 @@
 static const unsigned char architecture_llama[] = {
 #embed "Architectures/llama.json"
 };
+static const unsigned char recipe_f32[] = {
+#embed "Recipes/f32.json"
+};
+static const unsigned char recipe_f16[] = {
+#embed "Recipes/f16.json"
+};
+static const unsigned char recipe_bf16[] = {
+#embed "Recipes/bf16.json"
+};
+static const unsigned char recipe_q8_0[] = {
+#embed "Recipes/q8_0.json"
+};
+static const unsigned char recipe_q5_1[] = {
+#embed "Recipes/q5_1.json"
+};
+static const unsigned char recipe_q5_0[] = {
+#embed "Recipes/q5_0.json"
+};
+static const unsigned char recipe_q4_1[] = {
+#embed "Recipes/q4_1.json"
+};
+static const unsigned char recipe_q4_0[] = {
+#embed "Recipes/q4_0.json"
+};
+static const unsigned char recipe_int8[] = {
+#embed "Recipes/int8.json"
+};
+static const unsigned char recipe_int4[] = {
+#embed "Recipes/int4.json"
+};
 
 #define FILE_ROW(path, bytes) {path, bytes, sizeof bytes}
 static const quern_format_file files[] = {
     FILE_ROW("Architectures/llama.json", architecture_llama),
+    FILE_ROW("Recipes/f32.json", recipe_f32),
+    FILE_ROW("Recipes/f16.json", recipe_f16),
+    FILE_ROW("Recipes/bf16.json", recipe_bf16),
+    FILE_ROW("Recipes/q8_0.json", recipe_q8_0),
+    FILE_ROW("Recipes/q5_1.json", recipe_q5_1),
+    FILE_ROW("Recipes/q5_0.json", recipe_q5_0),
+    FILE_ROW("Recipes/q4_1.json", recipe_q4_1),
+    FILE_ROW("Recipes/q4_0.json", recipe_q4_0),
+    FILE_ROW("Recipes/int8.json", recipe_int8),
+    FILE_ROW("Recipes/int4.json", recipe_int4),
 };
 
 size_t quern_format_files(const quern_format_file **out) {

