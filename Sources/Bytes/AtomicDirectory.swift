@@ -20,14 +20,7 @@ public final class AtomicDirectory: Sendable {
 
   deinit {
     // After a commit there is nothing under this name.
-    guard let listing = unsafe opendir(workingPath.string) else { return }
-    while let entry = unsafe readdir(listing) {
-      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-        unsafe tuple.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
-      }
-      if name != "." && name != ".." { unsafe _ = unlink(workingPath.appending(name).string) }
-    }
-    unsafe _ = closedir(listing)
+    for name in FileSystem.names(in: workingPath) { unsafe _ = unlink(workingPath.appending(name).string) }
     unsafe _ = rmdir(workingPath.string)
   }
 

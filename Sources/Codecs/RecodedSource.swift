@@ -1,3 +1,4 @@
+#if WIP
 public import Bytes
 public import IR
 public import Kernels
@@ -39,3 +40,4 @@ public final class RecodedSource: TensorSource {
     }
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if WIP
 public import Codecs
 public import IR
 public import Kernels
@@ -53,3 +54,4 @@ public struct ChangeFormats: Pass {
     }
   }
 }
+#endif

@@ -12,18 +12,7 @@ import Testing
       path = unsafe FilePath(String(cString: mkdtemp(&template)))
     }
     deinit { _ = unsafe system("rm -rf \(path)") }
-    func names() -> [String] {
-      guard let listing = unsafe opendir(path.string) else { return [] }
-      defer { unsafe _ = closedir(listing) }
-      var result: [String] = []
-      while let entry = unsafe readdir(listing) {
-        let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) {
-          unsafe String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        if name != "." && name != ".." { result.append(name) }
-      }
-      return result.sorted()
-    }
+    func names() -> [String] { FileSystem.names(in: path) }
   }
 
   @Test func nothingAppearsBeforeCommit() throws {
