@@ -51,7 +51,7 @@ let package = Package(
     layer("Codecs", uses: ["IR", "Kernels", "CKernels"]),
     // 5
     layer("Passes", uses: ["Bytes", "IR", "Codecs", "Catalog", "Kernels"]),
-    layer("Footprint", uses: ["IR", "Catalog"]),
+    layer("Footprint", uses: ["Bytes", "IR", "Catalog"]),
     layer("Runtime", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog"]),
     // 6
     layer("Conversion", uses: ["Bytes", "IR", "Safetensors", "GGUF", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
@@ -68,6 +68,7 @@ let package = Package(
     tests(of: "Bytes"),
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
+    tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog"]),
     tests(of: "Tokenizers", uses: ["Bytes", "IR"]),
   ]
 )

@@ -1,1 +1,28 @@
-// placeholder: the Footprint layer
+/// How much memory a model needs, line by line. Every figure is in bytes.
+public struct Footprint: Sendable {
+  public let context: Int
+  public let batch: Int
+  public let items: [FootprintItem]
+
+  /// Costs time proportional to the number of tensors; nothing is read.
+  public init(of model: ModelShape, for request: FootprintRequest) throws(FootprintError) {
+    try request.checked()
+    context = request.context
+    batch = request.batch
+    items = try QuernProfile(model: model, request: request).items()
+    let total = Formula.sum(items.map { Formula($0.name, $0.bytes) })
+    guard total.value != nil else { throw .tooLarge(item: "the total", formula: "\(total)") }
+  }
+
+  public var weightsBytes: Int { bytes(of: .weights) }
+  public var kvCacheBytes: Int { bytes(of: .kvCache) }
+  public var computeBytes: Int { bytes(of: .compute) }
+  public var overheadBytes: Int { bytes(of: .overhead) }
+  public var gradientBytes: Int { bytes(of: .gradient) }
+  public var optimizerBytes: Int { bytes(of: .optimizer) }
+  public var totalBytes: Int { items.reduce(0) { $0 + $1.bytes } }
+
+  public func bytes(of part: FootprintItem.Part) -> Int {
+    items.reduce(0) { $1.part == part ? $0 + $1.bytes : $0 }
+  }
+}

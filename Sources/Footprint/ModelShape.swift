@@ -1,0 +1,99 @@
+public import Bytes
+public import Catalog
+public import IR
+
+/// What of a model its memory depends on: names, shapes and formats of tensors, and hyperparameters. No bytes.
+public struct ModelShape: Sendable {
+  public struct Tensor: Hashable, Sendable {
+    /// Canonical.
+    public let name: ByteString
+    public let shape: Shape
+    public var format: BlockFormat
+
+    public init(name: ByteString, shape: Shape, format: BlockFormat) {
+      self.name = name
+      self.shape = shape
+      self.format = format
+    }
+  }
+
+  /// The format that a tensor would have after quantization: of its canonical name, its shape and what it is stored as.
+  public typealias FormatChoice = (_ name: ByteString, _ shape: Shape, _ stored: BlockFormat) -> BlockFormat
+
+  public let family: String
+  public let hyperparameters: Hyperparameters
+  public private(set) var tensors: [Tensor]
+  /// Of the checkpoint's file, beside the tensors: header, metadata, tokenizer. Nil when there is no file.
+  public var fileOverheadByteCount: Int?
+
+  /// A checkpoint, with the formats its tensors have.
+  public init(_ model: Model) {
+    family = model.family
+    hyperparameters = model.hyperparameters
+    tensors = model.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: $0.format) }
+  }
+
+  /// A configuration alone: every tensor that the family's descriptor asks for.
+  /// - Parameter format: what matrices would be stored as; vectors (norms, biases) as well.
+  /// - Throws: when the shape of a tensor cannot be told or does not fit.
+  public init(
+    _ architecture: ArchitectureDescriptor, hyperparameters: Hyperparameters, format: BlockFormat
+  ) throws(FootprintError) {
+    for rule in architecture.tensors where rule.exists(in: hyperparameters) && rule.shape(in: hyperparameters) == nil {
+      throw .missingHyperparameter(name: "the shape of \(rule.name.name(layer: 0))")
+    }
+    family = architecture.family
+    self.hyperparameters = hyperparameters
+    tensors = architecture.instances(in: hyperparameters).map {
+      Tensor(name: $0.name, shape: $0.shape, format: format)
+    }
+  }
+
+  /// The same model as if quantized.
+  public func formatted(as choice: FormatChoice) -> ModelShape {
+    var result = self
+    result.tensors = tensors.map { tensor in
+      Tensor(name: tensor.name, shape: tensor.shape, format: choice(tensor.name, tensor.shape, tensor.format))
+    }
+    return result
+  }
+
+  public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.elementCount } }
+
+  /// Bits per parameter, scales and block padding included.
+  public var bitsPerWeight: Double {
+    let blocks = tensors.reduce(0.0) { $0 + Double($1.byteCount ?? 0) }
+    return parameterCount == 0 ? 0 : blocks * 8 / Double(parameterCount)
+  }
+
+  func required(_ name: String) throws(FootprintError) -> Int {
+    guard let value = hyperparameters.integer(name) else { throw .missingHyperparameter(name: name) }
+    return value
+  }
+}
+
+extension ModelShape.Tensor {
+  /// Rows padded to whole blocks, or nil when it does not fit.
+  public var byteCount: Int? { byteCount(rows: shape.rows) }
+
+  /// As if the matrix had `rows` rows.
+  func byteCount(rows: Int) -> Int? {
+    let blocksPerRow = (Formula("columns", shape.columns)).divided(by: format.elementsPerBlock)
+    return (blocksPerRow * Formula("bytes", format.bytesPerBlock) * Formula("rows", rows)).value
+  }
+
+  /// Where it belongs in a report.
+  var role: Role {
+    if name == "token_embd.weight" { return .embedding }
+    if name == "output.weight" { return .head }
+    return shape.dimensions.count > 1 ? .layers : .vectors
+  }
+
+  enum Role: String, CaseIterable {
+    case embedding
+    case layers
+    case head
+    /// Norms and biases.
+    case vectors = "norms and biases"
+  }
+}
