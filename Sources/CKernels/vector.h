@@ -7,6 +7,8 @@
 #include <string.h>
 
 #pragma clang fp contract(off)
+// Everything here is inlined, so how a 64-byte vector would be passed to a function never matters.
+#pragma clang diagnostic ignored "-Wpsabi"
 
 #define INLINE static inline __attribute__((always_inline))
 

@@ -9,6 +9,7 @@
 
 #include "ckernels_codecs.h"
 #include "ckernels_math.h"
+#include "ckernels_pool.h"
 
 typedef struct quern_kernels {
   const char *name;                 // "generic", "avx2", "avx512", "neon"

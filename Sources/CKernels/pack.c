@@ -1,0 +1,141 @@
+// Weights from file order into panels of 16 rows. Runs once per matrix, as fast as memory; the same on every processor.
+#include <string.h>
+
+#include "include/ckernels_math.h"
+
+enum { rowsPerPanel = QUERN_PANEL_ROWS, blockColumns = 32 };
+
+// What a block of 32 looks like in the file, and where its parts go.
+typedef struct block_shape {
+  size_t fileBytes, codesAt, codeBytes;
+  int hasFifthBits, hasMinimum;  // fifth bits stand right before the codes
+} block_shape;
+
+static const block_shape *shape_of(quern_weights weights) {
+  static const block_shape shapes[] = {
+      {34, 2, 32, 0, 0},  // Q8_0
+      {18, 2, 16, 0, 0},  // Q4_0
+      {20, 4, 16, 0, 1},  // Q4_1
+      {22, 6, 16, 1, 0},  // Q5_0
+      {24, 8, 16, 1, 1},  // Q5_1
+  };
+  return &shapes[weights - QUERN_WEIGHTS_Q8_0];
+}
+
+size_t quern_panel_bytes(quern_weights weights, size_t columns) {
+  switch (weights) {
+    case QUERN_WEIGHTS_F32: return columns * rowsPerPanel * 4;
+    case QUERN_WEIGHTS_F16:
+    case QUERN_WEIGHTS_BF16: return (columns * rowsPerPanel * 2 + 63) / 64 * 64;
+    case QUERN_WEIGHTS_ENCODED: return 0;
+    default: break;
+  }
+  const block_shape *shape = shape_of(weights);
+  size_t perBlock = shape->codeBytes * rowsPerPanel + 2 * rowsPerPanel;
+  if (shape->hasFifthBits) perBlock += 4 * rowsPerPanel;
+  if (shape->hasMinimum) perBlock += 2 * rowsPerPanel;
+  return (columns / blockColumns * perBlock + 63) / 64 * 64;
+}
+
+static void pack_floats(size_t bytes, size_t columns, uint8_t *panel, size_t row, size_t count, const uint8_t *rows) {
+  for (size_t k = 0; k < columns; k++)
+    for (size_t r = 0; r < count; r++)
+      memcpy(panel + (k * rowsPerPanel + row + r) * bytes, rows + (r * columns + k) * bytes, bytes);
+}
+
+static void pack_blocks(const block_shape *s, size_t columns, uint8_t *panel, size_t row, size_t count,
+                        const uint8_t *rows) {
+  size_t blocks = columns / blockColumns;
+  uint8_t *fifth = panel + blocks * s->codeBytes * rowsPerPanel;
+  uint8_t *scales = fifth + (s->hasFifthBits ? blocks * 4 * rowsPerPanel : 0);
+  uint8_t *minima = scales + blocks * 2 * rowsPerPanel;
+  for (size_t b = 0; b < blocks; b++)
+    for (size_t r = 0; r < count; r++) {
+      const uint8_t *from = rows + (r * blocks + b) * s->fileBytes;
+      uint8_t *codes = panel + b * s->codeBytes * rowsPerPanel + (row + r) * 4;
+      for (size_t g = 0; g < s->codeBytes / 4; g++) memcpy(codes + g * 4 * rowsPerPanel, from + s->codesAt + 4 * g, 4);
+      size_t at = b * rowsPerPanel + row + r;
+      memcpy(scales + at * 2, from, 2);
+      if (s->hasMinimum) memcpy(minima + at * 2, from + 2, 2);
+      if (s->hasFifthBits) memcpy(fifth + at * 4, from + s->codesAt - 4, 4);
+    }
+}
+
+void quern_pack(quern_weights weights, size_t columns, uint8_t *panels, size_t firstRow, size_t rowCount,
+                const uint8_t *rows) {
+  size_t panelBytes = quern_panel_bytes(weights, columns);
+  size_t elementBytes = weights == QUERN_WEIGHTS_F32 ? 4 : 2;
+  size_t rowBytes = weights < QUERN_WEIGHTS_ENCODED ? columns * elementBytes
+                                                    : columns / blockColumns * shape_of(weights)->fileBytes;
+  for (size_t done = 0; done < rowCount;) {
+    size_t row = (firstRow + done) % rowsPerPanel, panel = (firstRow + done) / rowsPerPanel;
+    size_t count = rowsPerPanel - row < rowCount - done ? rowsPerPanel - row : rowCount - done;
+    uint8_t *to = panels + panel * panelBytes;
+    const uint8_t *from = rows + done * rowBytes;
+    if (weights < QUERN_WEIGHTS_ENCODED) pack_floats(elementBytes, columns, to, row, count, from);
+    else pack_blocks(shape_of(weights), columns, to, row, count, from);
+    done += count;
+  }
+}
+
+#pragma clang fp contract(off)
+
+static float float_from_half(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13, bits;
+  float scaled;
+  memcpy(&scaled, &rest, 4);
+  scaled *= 0x1p112f;
+  memcpy(&bits, &scaled, 4);
+  if ((h & 0x7c00) == 0x7c00) bits = rest | 0x7f800000 | ((h & 0x3ff) ? 0x00400000 : 0);
+  bits |= sign;
+  memcpy(&scaled, &bits, 4);
+  return scaled;
+}
+
+static void unpack_float_row(quern_weights weights, size_t columns, const uint8_t *panel, size_t row, float *out) {
+  for (size_t k = 0; k < columns; k++) {
+    size_t at = k * rowsPerPanel + row;
+    uint16_t h;
+    if (weights == QUERN_WEIGHTS_F32) {
+      memcpy(out + k, panel + at * 4, 4);
+      continue;
+    }
+    memcpy(&h, panel + at * 2, 2);
+    uint32_t brain = (uint32_t)h << 16;
+    if (weights == QUERN_WEIGHTS_F16) out[k] = float_from_half(h);
+    else memcpy(out + k, &brain, 4);
+  }
+}
+
+void quern_unpack_row(quern_weights weights, size_t columns, const uint8_t *panels, size_t row, float *out) {
+  const uint8_t *panel = panels + row / rowsPerPanel * quern_panel_bytes(weights, columns);
+  row %= rowsPerPanel;
+  if (weights < QUERN_WEIGHTS_ENCODED) {
+    unpack_float_row(weights, columns, panel, row, out);
+    return;
+  }
+  const block_shape *s = shape_of(weights);
+  size_t blocks = columns / blockColumns;
+  const uint8_t *fifth = panel + blocks * s->codeBytes * rowsPerPanel;
+  const uint8_t *scales = fifth + (s->hasFifthBits ? blocks * 4 * rowsPerPanel : 0);
+  const uint8_t *minima = scales + blocks * 2 * rowsPerPanel;
+  int offset = weights == QUERN_WEIGHTS_Q4_0 ? 8 : weights == QUERN_WEIGHTS_Q5_0 ? 16 : 0;
+  for (size_t b = 0; b < blocks; b++) {
+    size_t at = b * rowsPerPanel + row;
+    uint16_t half, minimum = 0;
+    uint32_t high = 0;
+    memcpy(&half, scales + at * 2, 2);
+    if (s->hasMinimum) memcpy(&minimum, minima + at * 2, 2);
+    if (s->hasFifthBits) memcpy(&high, fifth + at * 4, 4);
+    float d = float_from_half(half), m = float_from_half(minimum);
+    const uint8_t *codes = panel + b * s->codeBytes * rowsPerPanel + row * 4;
+    for (size_t j = 0; j < blockColumns; j++) {
+      size_t byte = s->codeBytes == 32 ? j : j % 16;
+      int code = codes[byte / 4 * 4 * rowsPerPanel + byte % 4];
+      if (s->codeBytes == 32) code = (int8_t)code;
+      else code = (code >> (j < 16 ? 0 : 4) & 15) - offset + (int)(high >> j & 1) * 16;
+      float x = d * (float)code;
+      out[b * blockColumns + j] = s->hasMinimum ? x + m : x;
+    }
+  }
+}

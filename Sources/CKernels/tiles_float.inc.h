@@ -1,0 +1,43 @@
+// The float tile: 16 rows by up to TILE tokens, all sums in registers.
+#pragma once
+#include "vector.h"
+
+#if defined(ISA_AVX512)
+enum { TILE = 12 };
+#else
+enum { TILE = 6 };
+#endif
+
+// sums[t][r] = fma chain over k of w[k][r] · a[k][t].
+INLINE void float_tile_of(const float *w, const float *a, size_t n, float *sums, size_t tokens, int first) {
+  f32x16 f[TILE];
+#pragma clang loop unroll(full)
+  for (size_t t = 0; t < tokens; t++) f[t] = first ? f32x16_splat(0) : f32x16_load(sums + t * 16);
+  for (size_t k = 0; k < n; k++, w += 16, a += tokens) {
+    f32x16 v = f32x16_load(w);
+#pragma clang loop unroll(full)
+    for (size_t t = 0; t < tokens; t++) f[t] = f32x16_fma(v, f32x16_splat(a[t]), f[t]);
+  }
+#pragma clang loop unroll(full)
+  for (size_t t = 0; t < tokens; t++) f32x16_store(sums + t * 16, f[t]);
+}
+
+static void float_tile(const float *w, const float *a, size_t n, float *sums, size_t tokens, int first) {
+  switch (tokens) {
+    case 1: float_tile_of(w, a, n, sums, 1, first); break;
+    case 2: float_tile_of(w, a, n, sums, 2, first); break;
+    case 3: float_tile_of(w, a, n, sums, 3, first); break;
+    case 4: float_tile_of(w, a, n, sums, 4, first); break;
+    case 5: float_tile_of(w, a, n, sums, 5, first); break;
+    case 6: float_tile_of(w, a, n, sums, 6, first); break;
+#if defined(ISA_AVX512)
+    case 7: float_tile_of(w, a, n, sums, 7, first); break;
+    case 8: float_tile_of(w, a, n, sums, 8, first); break;
+    case 9: float_tile_of(w, a, n, sums, 9, first); break;
+    case 10: float_tile_of(w, a, n, sums, 10, first); break;
+    case 11: float_tile_of(w, a, n, sums, 11, first); break;
+    case 12: float_tile_of(w, a, n, sums, 12, first); break;
+#endif
+    default: break;
+  }
+}

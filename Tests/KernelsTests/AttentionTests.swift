@@ -1,0 +1,103 @@
+import Glibc
+import Kernels
+import Testing
+
+struct AttentionCase: Sendable, CustomStringConvertible {
+  var heads = 4
+  var kvHeads = 2
+  var keyDim = 64
+  var valueDim = 64
+  var tokens = 37
+  var causal = true
+  var window: Int?
+  var softcap: Float?
+  var description: String {
+    "\(heads)/\(kvHeads) heads of \(keyDim)/\(valueDim), \(tokens) tokens, causal \(causal), window \(window ?? 0), "
+      + "softcap \(softcap ?? 0)"
+  }
+}
+
+private let cases: [AttentionCase] = [
+  AttentionCase(keyDim: 16, valueDim: 16),
+  AttentionCase(keyDim: 24, valueDim: 24),
+  AttentionCase(keyDim: 32, valueDim: 32, causal: false),
+  AttentionCase(heads: 9, kvHeads: 3),
+  AttentionCase(keyDim: 80, valueDim: 80),
+  AttentionCase(heads: 2, keyDim: 128, valueDim: 128, softcap: 20),
+  AttentionCase(heads: 2, kvHeads: 1, keyDim: 256, valueDim: 256),
+  AttentionCase(keyDim: 48, valueDim: 32),
+  AttentionCase(window: 5),
+  AttentionCase(heads: 3, kvHeads: 1, keyDim: 32, valueDim: 32, tokens: 300, window: 100),
+  AttentionCase(heads: 1, kvHeads: 1, keyDim: 16, valueDim: 16, tokens: 530),
+  AttentionCase(heads: 16, kvHeads: 1, keyDim: 16, valueDim: 16, tokens: 20),
+]
+
+@Suite struct AttentionTests {
+  private func run(
+    _ c: AttentionCase, _ processor: Processor, q: Matrix, k: Matrix, v: Matrix, element: KeyValueCache.Element,
+    batches: [Int]
+  ) -> Matrix {
+    let cache = KeyValueCache(
+      kvHeads: c.kvHeads, capacity: c.tokens, keyDim: c.keyDim, valueDim: c.valueDim, element: element)
+    let out = Matrix(rows: c.tokens, columns: c.heads * c.valueDim)
+    // Without causality every query needs all keys.
+    if !c.causal { processor.append(k, v, to: cache, at: 0) }
+    var position = 0
+    for batch in batches {
+      let range = position..<position + batch
+      if c.causal { processor.append(k.rows(range), v.rows(range), to: cache, at: position) }
+      processor.attention(
+        q.rows(range), heads: c.heads, cache: cache, position: position, length: c.causal ? nil : c.tokens,
+        scale: 0.2, mask: AttentionMask(causal: c.causal, slidingWindow: c.window), softcap: c.softcap,
+        into: out.rows(range))
+      position += batch
+    }
+    return out
+  }
+
+  @Test(arguments: cases)
+  func equalInAnyBatchAndNearTheTruth(_ c: AttentionCase) {
+    var random = Random(11)
+    let q = matrix(random.floats(c.tokens * c.heads * c.keyDim, scale: 3), rows: c.tokens, columns: c.heads * c.keyDim)
+    let k = matrix(random.floats(c.tokens * c.kvHeads * c.keyDim), rows: c.tokens, columns: c.kvHeads * c.keyDim)
+    let v = matrix(random.floats(c.tokens * c.kvHeads * c.valueDim), rows: c.tokens, columns: c.kvHeads * c.valueDim)
+    for element in [KeyValueCache.Element.f32, .f16] {
+      let whole = run(c, generic, q: q, k: k, v: v, element: element, batches: [c.tokens])
+      check(whole, c, q, k, v, budget: element == .f32 ? 3e-5 : 2e-3)
+      for processor in processors {
+        let ones = [Int](repeating: 1, count: c.tokens)
+        for batches in [[c.tokens], [1, 7, c.tokens - 8], ones] {
+          let out = run(c, processor, q: q, k: k, v: v, element: element, batches: batches)
+          #expect(bits(out) == bits(whole), "\(c), \(element), \(processor.kernels.name), first batch \(batches[0])")
+        }
+      }
+    }
+  }
+
+  private func check(_ out: Matrix, _ c: AttentionCase, _ q: Matrix, _ k: Matrix, _ v: Matrix, budget: Double) {
+    let group = c.heads / c.kvHeads
+    let (q, k, v) = (q.floats.array().map(Double.init), k.floats.array().map(Double.init), v.floats.array())
+    for t in stride(from: 0, to: c.tokens, by: 7) {
+      for h in 0..<c.heads {
+        let lo = c.window.map { max(0, t + 1 - $0) } ?? 0
+        let hi = c.causal ? t + 1 : c.tokens
+        var scores = (lo..<hi).map { j in
+          (0..<c.keyDim).reduce(0.0) {
+            $0 + q[(t * c.heads + h) * c.keyDim + $1] * k[(j * c.kvHeads + h / group) * c.keyDim + $1]
+          } * 0.2
+        }
+        if let cap = c.softcap { scores = scores.map { tanh($0 / Double(cap)) * Double(cap) } }
+        let most = scores.max() ?? 0
+        let e = scores.map { exp($0 - most) }
+        let sum = e.reduce(0, +)
+        let row = out[t].array()
+        for d in stride(from: 0, to: c.valueDim, by: 5) {
+          let want = zip(lo..<hi, e).reduce(0.0) {
+            $0 + $1.1 * Double(v[($1.0 * c.kvHeads + h / group) * c.valueDim + d])
+          } / sum
+          #expect(abs(Double(row[h * c.valueDim + d]) - want) < budget, "\(c): token \(t), head \(h), \(d)")
+        }
+      }
+    }
+  }
+}
