@@ -23,6 +23,7 @@ typedef float f32x8 __attribute__((vector_size(32)));
 typedef float f32x4 __attribute__((vector_size(16)));
 typedef int32_t i32x8 __attribute__((vector_size(32)));
 typedef int32_t i32x4 __attribute__((vector_size(16)));
+typedef double f64x16 __attribute__((vector_size(128)));
 
 INLINE f32x16 f32x16_load(const float *p) { f32x16 v; memcpy(&v, p, sizeof v); return v; }
 INLINE void f32x16_store(float *p, f32x16 v) { memcpy(p, &v, sizeof v); }

@@ -1,0 +1,125 @@
+// Q4_1, Q5_1: halves d and m and unsigned codes; x = code · d + m.
+//
+//   Q4_1  20 bytes  { f16 d; f16 m; u8 nibbles[16] }
+//   Q5_1  24 bytes  { f16 d; f16 m; u32 fifth; u8 nibbles[16] }   nibbles and fifth bits as in Q4_0 and Q5_0
+
+static void PASTE(decode_q4_1, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 32, blocks += 20) {
+    f32x16 d = f32x16_splat(load_f16(blocks)), m = f32x16_splat(load_f16(blocks + 2));
+    u8x16 nibbles = u8x16_load(blocks + 4);
+    f32x16_store(out + i, f32x16_from_u8(nibbles & 15) * d + m);
+    f32x16_store(out + i + 16, f32x16_from_u8(nibbles >> 4) * d + m);
+  }
+}
+
+static void PASTE(decode_q5_1, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 32, blocks += 24) {
+    f32x16 d = f32x16_splat(load_f16(blocks)), m = f32x16_splat(load_f16(blocks + 2));
+    uint32_t fifth = load_u32(blocks + 4);
+    u8x16 nibbles = u8x16_load(blocks + 8);
+    i32x16 low = __builtin_convertvector(nibbles & 15, i32x16) | fifth_bits(fifth, 0);
+    i32x16 high = __builtin_convertvector(nibbles >> 4, i32x16) | fifth_bits(fifth, 16);
+    f32x16_store(out + i, f32x16_from_i32(low) * d + m);
+    f32x16_store(out + i + 16, f32x16_from_i32(high) * d + m);
+  }
+}
+
+// Proposes from the codes of (scale, offset): the pair that fits them best, if it explains more than *gain of the
+// weighted variance of x. `above` is x less its least element, so that a large offset does not drown the sums.
+typedef struct {
+  f32x16 weight, sum;           // Σw, Σw·above
+  f32x16 gain, scale, offset;   // the best so far; offset is relative to the least element
+} affine_proposal;
+
+INLINE void affine_propose(const f32x16 *above, const f32x16 *weights, int elements, float high, f32x16 scale, f32x16 offset,
+                           affine_proposal *best) {
+  f32x16 inverse = f32x16_reciprocal(scale), shift = offset * inverse, sq = f32x16_splat(0), qq = sq, xq = sq;
+  for (int j = 0; j < elements; j++) {
+    f32x16 q = code_nearest(above[j] * inverse - shift, 0, high), wq = weights ? weights[j] * q : q;
+    sq += wq;
+    qq += wq * q;
+    xq += wq * above[j];
+  }
+  f32x16 determinant = best->weight * qq - sq * sq, covariance = best->weight * xq - best->sum * sq;
+  f32x16 fitted = covariance / determinant, gain = fitted * covariance;
+  i32x16 better = gain > best->gain;
+  best->gain = f32x16_select(better, gain, best->gain);
+  best->scale = f32x16_select(better, fitted, best->scale);
+  best->offset = f32x16_select(better, (best->sum - fitted * sq) / best->weight, best->offset);
+}
+
+// ggml spreads the codes from the least to the greatest element. Ranges a little narrower and wider about the same
+// middle are proposed, and the best is refitted against its own codes.
+INLINE scale_choice affine_search(const f32x16 *x, const f32x16 *weights, int elements, float high) {
+  f32x16 least = x[0], greatest = x[0];
+  for (int j = 1; j < elements; j++) {
+    least = f32x16_min(x[j], least);
+    greatest = f32x16_max(x[j], greatest);
+  }
+  f32x16 range = greatest - least, plain = range / high;
+  f32x16 scale = f32x16_to_half_grid(plain), offset = f32x16_to_half_grid(least);
+  scale_choice best = {scale, offset, f32x16_splat(__builtin_inff())};
+  affine_measure(x, weights, elements, high, &scale, &offset, &best);
+
+  f32x16 above[32];
+  affine_proposal proposal = {f32x16_splat(0), f32x16_splat(0), f32x16_splat(-1), scale, offset - least};
+  for (int j = 0; j < elements; j++) {
+    above[j] = x[j] - least;
+    proposal.weight += weights ? weights[j] : f32x16_splat(1);
+    proposal.sum += weights ? weights[j] * above[j] : above[j];
+  }
+  for (int step = -2; step <= 5; step++) {
+    f32x16 narrowed = range / (high + 0.3f * (float)step);
+    affine_propose(above, weights, elements, high, narrowed, (range - narrowed * high) * 0.5f, &proposal);
+  }
+  scale = proposal.scale;
+  offset = least + proposal.offset;
+  for (int round = 0; round < 2; round++) {
+    scale = f32x16_to_half_grid(scale);
+    offset = f32x16_to_half_grid(offset);
+    affine_measure(x, weights, elements, high, &scale, &offset, &best);
+  }
+  return best;
+}
+
+INLINE i32x16 affine_code(f32x16 x, const scale_choice *choice, f32x16 inverse, float high, f32x16 *error) {
+  f32x16 q = code_nearest((x - choice->offset) * inverse, 0, high), e = x - (q * choice->scale + choice->offset);
+  *error += e * e;
+  return i32x16_from_f32(q);
+}
+
+INLINE f32x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  scale_choice best = affine_search(x, weights, 32, 15);
+  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  u8x16 nibbles[16];
+  for (int j = 0; j < 16; j++) {
+    i32x16 low = affine_code(x[j], &best, inverse, 15, &error), high = affine_code(x[j + 16], &best, inverse, 15, &error);
+    nibbles[j] = __builtin_convertvector(low | high << 4, u8x16);
+  }
+  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store_u16(blocks, 2, f16_from_f32x16(best.offset));
+  group_store(blocks, 4, nibbles);
+  return error;
+}
+
+INLINE f32x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  scale_choice best = affine_search(x, weights, 32, 31);
+  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  u8x16 nibbles[16];
+  i32x16 fifthLow = {0}, fifthHigh = {0};
+  for (int j = 0; j < 16; j++) {
+    i32x16 low = affine_code(x[j], &best, inverse, 31, &error), high = affine_code(x[j + 16], &best, inverse, 31, &error);
+    nibbles[j] = __builtin_convertvector((low & 15) | (high & 15) << 4, u8x16);
+    fifthLow |= low >> 4 << j;
+    fifthHigh |= high >> 4 << j;
+  }
+  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store_u16(blocks, 2, f16_from_f32x16(best.offset));
+  group_store_u16(blocks, 4, __builtin_convertvector(fifthLow, u16x16));
+  group_store_u16(blocks, 6, __builtin_convertvector(fifthHigh, u16x16));
+  group_store(blocks, 8, nibbles);
+  return error;
+}
+
+ENCODE_GROUPS(q4_1, 20)
+ENCODE_GROUPS(q5_1, 24)

@@ -1,0 +1,122 @@
+// Sixteen blocks of 32 elements side by side: lane b of x[j] is element j of block b. The scale searches run on all
+// sixteen at once, every lane its own search, so a block's bytes do not depend on its neighbours.
+
+typedef struct {
+  f32x16 x[32];
+} codec_group;
+
+INLINE void f32_transpose8(const float *const rows[8], size_t column, float *out) {  // out: stride 16
+  f32x8 r[8], s[8];
+  for (int i = 0; i < 8; i++) memcpy(&r[i], rows[i] + column, sizeof r[i]);
+  for (int i = 0; i < 8; i += 2) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = 0; k < 2; k++) {
+      r[i + 2 * k] = __builtin_shufflevector(s[i + k], s[i + 2 + k], 0, 1, 8, 9, 4, 5, 12, 13);
+      r[i + 2 * k + 1] = __builtin_shufflevector(s[i + k], s[i + 2 + k], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; i++) {
+    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; i++) memcpy(out + 16 * i, &s[i], sizeof s[i]);
+}
+
+// rows: sixteen pointers to `elements` (a multiple of 8) floats each; x: [element][block].
+INLINE void group_load(const float *const rows[16], int elements, f32x16 *x) {
+  for (int half = 0; half < 16; half += 8)
+    for (int column = 0; column < elements; column += 8)
+      f32_transpose8(rows + half, (size_t)column, (float *)(x + column) + half);
+}
+
+// Sets what is not finite to zero and returns how many there were, per lane.
+INLINE i32x16 group_clean(int elements, f32x16 *x) {
+  i32x16 bad = {0};
+  for (int j = 0; j < elements; j++) {
+    i32x16 isBad = ((i32x16)x[j] & 0x7f800000) == 0x7f800000;
+    x[j] = (f32x16)((i32x16)x[j] & ~isBad);
+    bad -= isBad;
+  }
+  return bad;
+}
+
+// rows[j] lane b → rows[b] byte j: four perfect shuffles of sixteen rows transpose them.
+INLINE void u8_transpose16(u8x16 *rows) {
+  for (int stage = 0; stage < 4; stage++) {
+    u8x16 next[16];
+    for (int i = 0; i < 8; i++) {
+      next[2 * i] = __builtin_shufflevector(rows[i], rows[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      next[2 * i + 1] =
+          __builtin_shufflevector(rows[i], rows[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    for (int i = 0; i < 16; i++) rows[i] = next[i];
+  }
+}
+
+// Writes sixteen rows of bytes, one per block, at the same place in each block.
+INLINE void group_store(uint8_t *const blocks[16], size_t offset, u8x16 *rows) {
+  u8_transpose16(rows);
+  for (int b = 0; b < 16; b++) memcpy(blocks[b] + offset, &rows[b], 16);
+}
+INLINE void group_store_u16(uint8_t *const blocks[16], size_t offset, u16x16 values) {
+  for (int b = 0; b < 16; b++) {
+    uint16_t v = values[b];
+    memcpy(blocks[b] + offset, &v, 2);
+  }
+}
+
+// Encodes sixteen blocks: x and weights (NULL: uniform) are [element][block]; returns the squared errors per lane.
+typedef f32x16 group_encoder(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]);
+
+// Runs a group encoder over any number of 32-element blocks; the last group is filled up with zero blocks.
+INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, uint8_t *out,
+                            double *squaredError, size_t blockBytes, group_encoder *uniform, group_encoder *weighted) {
+  static const float zeros[32];
+  uint8_t sink[64];
+  f64x16 error = {0};
+  i32x16 bad = {0};
+  size_t blockCount = count / 32, column = 0;
+  for (size_t first = 0; first < blockCount; first += 16) {
+    const float *rows[16], *weightRows[16];
+    uint8_t *blocks[16];
+    for (size_t b = 0; b < 16; b++) {
+      int exists = first + b < blockCount;
+      rows[b] = exists ? in + (first + b) * 32 : zeros;
+      blocks[b] = exists ? out + (first + b) * blockBytes : sink;
+      weightRows[b] = exists && importance ? importance + column : zeros;
+      column += 32;
+      if (column >= period) column = 0;
+    }
+    f32x16 x[32], weights[32];
+    group_load(rows, 32, x);
+    bad += group_clean(32, x);
+    f32x16 lost;
+    if (importance) {
+      group_load(weightRows, 32, weights);
+      group_clean(32, weights);
+      lost = weighted(x, weights, blocks);
+    } else {
+      lost = uniform(x, 0, blocks);
+    }
+    error += f64x16_from_f32(lost);
+  }
+  *squaredError = f64x16_sum(error);
+  return (size_t)i32x16_sum(bad);
+}
+
+// A format's encoder from the body NAME_group(x, weights, blocks): compiled once without weights and once with.
+#define ENCODE_GROUPS(NAME, BYTES)                                                                            \
+  static f32x16 PASTE(NAME##_uniform, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {  \
+    (void)weights;                                                                                            \
+    return NAME##_group(x, 0, blocks);                                                                        \
+  }                                                                                                           \
+  static f32x16 PASTE(NAME##_weighted, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) { \
+    return NAME##_group(x, weights, blocks);                                                                  \
+  }                                                                                                           \
+  static size_t PASTE(encode_##NAME, ISA)(const float *in, size_t n, const float *importance, size_t period,  \
+                                          uint8_t *blocks, double *squaredError) {                            \
+    return encode_groups(in, n, importance, period, blocks, squaredError, BYTES, PASTE(NAME##_uniform, ISA),  \
+                         PASTE(NAME##_weighted, ISA));                                                        \
+  }

@@ -1,0 +1,93 @@
+// Scale searches over sixteen blocks at once (codec_group.inc.h): lane b is block b's own search.
+//
+// A search proposes scales from cheap sums, then measures the true squared error of a few scales as they would be
+// stored, each with the codes nearest under it. The scale that ggml's encoder stores is always measured first, and for
+// a stored scale the nearest codes are the best, so no block ends up worse than ggml's.
+
+typedef struct {
+  f32x16 scale, offset;  // x ≈ scale · code + offset
+  f32x16 error;          // weighted squared error
+} scale_choice;
+
+INLINE f32x16 f32x16_reciprocal(f32x16 d) {
+  return f32x16_select(d == f32x16_splat(0), f32x16_splat(0), f32x16_splat(1) / d);
+}
+INLINE f32x16 f32x16_clamp(f32x16 x, float low, float high) {
+  return f32x16_min(f32x16_max(x, f32x16_splat(low)), f32x16_splat(high));
+}
+// The nearest finite half.
+INLINE f32x16 f32x16_to_half_grid(f32x16 x) { return f32x16_from_f16(f16_from_f32x16(f32x16_clamp(x, -65504, 65504))); }
+INLINE f32x16 code_nearest(f32x16 scaled, float low, float high) { return f32x16_round(f32x16_clamp(scaled, low, high)); }
+
+// The element of largest magnitude, with its sign; the first of equals.
+INLINE f32x16 group_extreme(const f32x16 *x, int elements) {
+  f32x16 best = f32x16_abs(x[0]), extreme = x[0];
+  for (int j = 1; j < elements; j++) {
+    f32x16 magnitude = f32x16_abs(x[j]);
+    i32x16 larger = magnitude > best;
+    best = f32x16_select(larger, magnitude, best);
+    extreme = f32x16_select(larger, x[j], extreme);
+  }
+  return extreme;
+}
+
+INLINE void choice_keep(scale_choice *best, f32x16 scale, f32x16 offset, f32x16 error) {
+  i32x16 better = error < best->error;
+  best->scale = f32x16_select(better, scale, best->scale);
+  best->offset = f32x16_select(better, offset, best->offset);
+  best->error = f32x16_select(better, error, best->error);
+}
+
+// x ≈ scale · code, low ≤ code ≤ high. Measures the stored `scale` and returns the scale that fits its codes best.
+INLINE f32x16 symmetric_measure(const f32x16 *x, const f32x16 *weights, int elements, float low, float high,
+                                f32x16 scale, scale_choice *best) {
+  f32x16 inverse = f32x16_reciprocal(scale), error = f32x16_splat(0), xq = error, qq = error;
+  for (int j = 0; j < elements; j++) {
+    f32x16 q = code_nearest(x[j] * inverse, low, high), e = x[j] - q * scale;
+    f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
+    error += we * e;
+    xq += wq * x[j];
+    qq += wq * q;
+  }
+  choice_keep(best, scale, f32x16_splat(0), error);
+  return xq / qq;
+}
+
+// Proposes a scale: codes for `inverse`, the scale that fits them, and what it would explain of the sum of squares.
+INLINE void symmetric_propose(const f32x16 *x, const f32x16 *weights, int elements, float low, float high, f32x16 inverse,
+                              f32x16 *bestGain, f32x16 *bestScale) {
+  f32x16 xq = f32x16_splat(0), qq = xq;
+  for (int j = 0; j < elements; j++) {
+    f32x16 q = code_nearest(x[j] * inverse, low, high), wq = weights ? weights[j] * q : q;
+    xq += wq * x[j];
+    qq += wq * q;
+  }
+  f32x16 scale = xq / qq, gain = scale * xq;
+  i32x16 better = gain > *bestGain;
+  *bestGain = f32x16_select(better, gain, *bestGain);
+  *bestScale = f32x16_select(better, scale, *bestScale);
+}
+
+// x ≈ scale · code + offset, 0 ≤ code ≤ high. Measures a stored scale and offset; refits both to the codes.
+INLINE void affine_measure(const f32x16 *x, const f32x16 *weights, int elements, float high, f32x16 *scale, f32x16 *offset,
+                           scale_choice *best) {
+  f32x16 inverse = f32x16_reciprocal(*scale), zero = f32x16_splat(0);
+  f32x16 error = zero, sw = zero, sq = zero, qq = zero, se = zero, eq = zero;
+  for (int j = 0; j < elements; j++) {
+    f32x16 q = code_nearest((x[j] - *offset) * inverse, 0, high), e = x[j] - (q * *scale + *offset);
+    f32x16 w = weights ? weights[j] : f32x16_splat(1), wq = weights ? w * q : q, we = weights ? w * e : e;
+    error += we * e;
+    sw += w;
+    sq += wq;
+    qq += wq * q;
+    se += we;
+    eq += we * q;
+  }
+  choice_keep(best, *scale, *offset, error);
+  // The residual is fitted, not x itself, so that a large offset does not drown the sums.
+  f32x16 determinant = sw * qq - sq * sq;
+  f32x16 dScale = (sw * eq - sq * se) / determinant, dOffset = (qq * se - sq * eq) / determinant;
+  i32x16 regular = determinant > zero;
+  *scale += f32x16_select(regular, dScale, zero);
+  *offset += f32x16_select(regular, dOffset, zero);
+}

@@ -1,0 +1,129 @@
+// Q4_0, Q5_0, Q8_0: a half d and codes; x = d · code.
+//
+//   Q4_0  18 bytes  { f16 d; u8 nibbles[16] }              byte j: low = element j, high = element j + 16; code = nibble − 8
+//   Q5_0  22 bytes  { f16 d; u32 fifth; u8 nibbles[16] }   bit j of fifth is bit 4 of element j;           code = value − 16
+//   Q8_0  34 bytes  { f16 d; i8 codes[32] }
+
+static void PASTE(decode_q4_0, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 32, blocks += 18) {
+    f32x16 d = f32x16_splat(load_f16(blocks));
+    u8x16 nibbles = u8x16_load(blocks + 2);
+    f32x16_store(out + i, (f32x16_from_u8(nibbles & 15) - 8) * d);
+    f32x16_store(out + i + 16, (f32x16_from_u8(nibbles >> 4) - 8) * d);
+  }
+}
+
+// Bits 0–15 or 16–31 of `fifth`, each worth 16.
+INLINE i32x16 fifth_bits(uint32_t fifth, int first) {
+  const i32x16 lane = {1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7,
+                       1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
+  return ((i32x16_splat((int32_t)((fifth >> first) & 0xffff)) & lane) != 0) & 16;
+}
+
+static void PASTE(decode_q5_0, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 32, blocks += 22) {
+    f32x16 d = f32x16_splat(load_f16(blocks));
+    uint32_t fifth = load_u32(blocks + 2);
+    u8x16 nibbles = u8x16_load(blocks + 6);
+    i32x16 low = __builtin_convertvector(nibbles & 15, i32x16) | fifth_bits(fifth, 0);
+    i32x16 high = __builtin_convertvector(nibbles >> 4, i32x16) | fifth_bits(fifth, 16);
+    f32x16_store(out + i, f32x16_from_i32(low - 16) * d);
+    f32x16_store(out + i + 16, f32x16_from_i32(high - 16) * d);
+  }
+}
+
+static void PASTE(decode_q8_0, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 32, blocks += 34) {
+    f32x16 d = f32x16_splat(load_f16(blocks));
+    for (int half = 0; half < 32; half += 16) {
+      i32x16 q = __builtin_convertvector((i8x16)u8x16_load(blocks + 2 + half), i32x16);
+      f32x16_store(out + i + half, f32x16_from_i32(q) * d);
+    }
+  }
+}
+
+// Final codes under the stored scale; accumulates the plain squared error.
+INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, float high, f32x16 *error) {
+  f32x16 q = code_nearest(x * inverse, low, high), e = x - q * scale;
+  *error += e * e;
+  return i32x16_from_f32(q);
+}
+
+// The search for few levels. ggml puts the extreme element at `low`; here the extreme is tried at places around `low`
+// and, with the scale's sign flipped, around −`low`. The best proposal is then refitted against its own codes.
+INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int elements, float low, float high) {
+  f32x16 extreme = group_extreme(x, elements), perExtreme = f32x16_reciprocal(extreme);
+  f32x16 plain = f32x16_to_half_grid(extreme / low);
+  scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
+  f32x16 scale = symmetric_measure(x, weights, elements, low, high, plain, &best);
+  f32x16 gain = f32x16_splat(-1);
+  for (int step = -3; step <= 3; step++) {
+    float place = low + 0.25f * (float)step;
+    symmetric_propose(x, weights, elements, low, high, perExtreme * place, &gain, &scale);
+    symmetric_propose(x, weights, elements, low, high, perExtreme * -place, &gain, &scale);
+  }
+  for (int round = 0; round < 2; round++)
+    scale = symmetric_measure(x, weights, elements, low, high, f32x16_to_half_grid(scale), &best);
+  return best;
+}
+
+INLINE f32x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  scale_choice best = symmetric_search(x, weights, 32, -8, 7);
+  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  u8x16 nibbles[16];
+  for (int j = 0; j < 16; j++) {
+    i32x16 low = symmetric_code(x[j], best.scale, inverse, -8, 7, &error) + 8;
+    i32x16 high = symmetric_code(x[j + 16], best.scale, inverse, -8, 7, &error) + 8;
+    nibbles[j] = __builtin_convertvector(low | high << 4, u8x16);
+  }
+  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store(blocks, 2, nibbles);
+  return error;
+}
+
+INLINE f32x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  scale_choice best = symmetric_search(x, weights, 32, -16, 15);
+  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  u8x16 nibbles[16];
+  i32x16 fifthLow = {0}, fifthHigh = {0};
+  for (int j = 0; j < 16; j++) {
+    i32x16 low = symmetric_code(x[j], best.scale, inverse, -16, 15, &error) + 16;
+    i32x16 high = symmetric_code(x[j + 16], best.scale, inverse, -16, 15, &error) + 16;
+    nibbles[j] = __builtin_convertvector((low & 15) | (high & 15) << 4, u8x16);
+    fifthLow |= low >> 4 << j;
+    fifthHigh |= high >> 4 << j;
+  }
+  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store_u16(blocks, 2, __builtin_convertvector(fifthLow, u16x16));
+  group_store_u16(blocks, 4, __builtin_convertvector(fifthHigh, u16x16));
+  group_store(blocks, 6, nibbles);
+  return error;
+}
+
+// 255 levels: only the last thousandths of the scale matter. The extreme goes to −128 (the scale takes its sign), then
+// the scale shrinks by single steps of a half, which costs the extreme a little and gains on all the others.
+INLINE f32x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  f32x16 extreme = group_extreme(x, 32);
+  f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme) / 127);
+  scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
+  symmetric_measure(x, weights, 32, -128, 127, plain, &best);
+  i32x16 bits = __builtin_convertvector(f16_from_f32x16(f32x16_clamp(extreme / -128, -65504, 65504)), i32x16);
+  for (int step = 0; step < 10; step++) {
+    i32x16 shrunk = bits - (((bits & 0x7fff) > step) & step);
+    f32x16 scale = f32x16_from_f16(__builtin_convertvector(shrunk, u16x16));
+    symmetric_measure(x, weights, 32, -128, 127, scale, &best);
+  }
+  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  for (int half = 0; half < 32; half += 16) {
+    u8x16 codes[16];
+    for (int j = 0; j < 16; j++)
+      codes[j] = __builtin_convertvector(symmetric_code(x[half + j], best.scale, inverse, -128, 127, &error) & 255, u8x16);
+    group_store(blocks, (size_t)(2 + half), codes);
+  }
+  return error;
+}
+
+ENCODE_GROUPS(q4_0, 18)
+ENCODE_GROUPS(q5_0, 22)
+ENCODE_GROUPS(q8_0, 34)
