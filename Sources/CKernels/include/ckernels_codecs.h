@@ -40,3 +40,8 @@ typedef struct quern_codec {
 typedef struct quern_codec_table {
   quern_codec rows[QUERN_CODEC_ROWS];
 } quern_codec_table;
+
+// The row of a type, or NULL if there is none.
+static inline const quern_codec *quern_codec_find(const quern_codec_table *table, uint32_t type) {
+  return type < QUERN_CODEC_ROWS && table->rows[type].decode ? &table->rows[type] : 0;
+}
