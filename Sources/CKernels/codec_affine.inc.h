@@ -82,15 +82,17 @@ INLINE scale_choice affine_search(const f32x16 *x, const f32x16 *weights, int el
   return best;
 }
 
-INLINE i32x16 affine_code(f32x16 x, const scale_choice *choice, f32x16 inverse, float high, f32x16 *error) {
+INLINE i32x16 affine_code(f32x16 x, const scale_choice *choice, f32x16 inverse, float high, f64x16 *error) {
   f32x16 q = code_nearest((x - choice->offset) * inverse, 0, high), e = x - (q * choice->scale + choice->offset);
-  *error += e * e;
+  f64x16 wide = f64x16_from_f32(e);  // squares of floats would leave their range
+  *error += wide * wide;
   return i32x16_from_f32(q);
 }
 
-INLINE f32x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = affine_search(x, weights, 32, 15);
-  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(best.scale);
+  f64x16 error = {0};
   u8x16 nibbles[16];
   for (int j = 0; j < 16; j++) {
     i32x16 low = affine_code(x[j], &best, inverse, 15, &error), high = affine_code(x[j + 16], &best, inverse, 15, &error);
@@ -102,9 +104,10 @@ INLINE f32x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   return error;
 }
 
-INLINE f32x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = affine_search(x, weights, 32, 31);
-  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(best.scale);
+  f64x16 error = {0};
   u8x16 nibbles[16];
   i32x16 fifthLow = {0}, fifthHigh = {0};
   for (int j = 0; j < 16; j++) {

@@ -68,7 +68,7 @@ INLINE void group_store_u16(uint8_t *const blocks[16], size_t offset, u16x16 val
 }
 
 // Encodes sixteen blocks: x and weights (NULL: uniform) are [element][block]; returns the squared errors per lane.
-typedef f32x16 group_encoder(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]);
+typedef f64x16 group_encoder(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]);
 
 // Runs a group encoder over any number of 32-element blocks; the last group is filled up with zero blocks.
 INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, uint8_t *out,
@@ -92,15 +92,13 @@ INLINE size_t encode_groups(const float *in, size_t count, const float *importan
     f32x16 x[32], weights[32];
     group_load(rows, 32, x);
     bad += group_clean(32, x);
-    f32x16 lost;
     if (importance) {
       group_load(weightRows, 32, weights);
       group_clean(32, weights);
-      lost = weighted(x, weights, blocks);
+      error += weighted(x, weights, blocks);
     } else {
-      lost = uniform(x, 0, blocks);
+      error += uniform(x, 0, blocks);
     }
-    error += f64x16_from_f32(lost);
   }
   *squaredError = f64x16_sum(error);
   return (size_t)i32x16_sum(bad);
@@ -108,11 +106,11 @@ INLINE size_t encode_groups(const float *in, size_t count, const float *importan
 
 // A format's encoder from the body NAME_group(x, weights, blocks): compiled once without weights and once with.
 #define ENCODE_GROUPS(NAME, BYTES)                                                                            \
-  static f32x16 PASTE(NAME##_uniform, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {  \
+  static f64x16 PASTE(NAME##_uniform, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {  \
     (void)weights;                                                                                            \
     return NAME##_group(x, 0, blocks);                                                                        \
   }                                                                                                           \
-  static f32x16 PASTE(NAME##_weighted, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) { \
+  static f64x16 PASTE(NAME##_weighted, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) { \
     return NAME##_group(x, weights, blocks);                                                                  \
   }                                                                                                           \
   static size_t PASTE(encode_##NAME, ISA)(const float *in, size_t n, const float *importance, size_t period,  \

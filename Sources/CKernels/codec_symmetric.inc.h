@@ -43,9 +43,10 @@ static void PASTE(decode_q8_0, ISA)(const uint8_t *blocks, float *out, size_t co
 }
 
 // Final codes under the stored scale; accumulates the plain squared error.
-INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, float high, f32x16 *error) {
+INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, float high, f64x16 *error) {
   f32x16 q = code_nearest(x * inverse, low, high), e = x - q * scale;
-  *error += e * e;
+  f64x16 wide = f64x16_from_f32(e);  // squares of floats would leave their range
+  *error += wide * wide;
   return i32x16_from_f32(q);
 }
 
@@ -67,9 +68,10 @@ INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int
   return best;
 }
 
-INLINE f32x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = symmetric_search(x, weights, 32, -8, 7);
-  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(best.scale);
+  f64x16 error = {0};
   u8x16 nibbles[16];
   for (int j = 0; j < 16; j++) {
     i32x16 low = symmetric_code(x[j], best.scale, inverse, -8, 7, &error) + 8;
@@ -81,9 +83,10 @@ INLINE f32x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   return error;
 }
 
-INLINE f32x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = symmetric_search(x, weights, 32, -16, 15);
-  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(best.scale);
+  f64x16 error = {0};
   u8x16 nibbles[16];
   i32x16 fifthLow = {0}, fifthHigh = {0};
   for (int j = 0; j < 16; j++) {
@@ -102,7 +105,7 @@ INLINE f32x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
 
 // 255 levels: only the last thousandths of the scale matter. The extreme goes to −128 (the scale takes its sign), then
 // the scale shrinks by single steps of a half, which costs the extreme a little and gains on all the others.
-INLINE f32x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   f32x16 extreme = group_extreme(x, 32);
   f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme) / 127);
   scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
@@ -113,7 +116,8 @@ INLINE f32x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     f32x16 scale = f32x16_from_f16(__builtin_convertvector(shrunk, u16x16));
     symmetric_measure(x, weights, 32, -128, 127, scale, &best);
   }
-  f32x16 inverse = f32x16_reciprocal(best.scale), error = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(best.scale);
+  f64x16 error = {0};
   group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
   for (int half = 0; half < 32; half += 16) {
     u8x16 codes[16];

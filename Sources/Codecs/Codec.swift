@@ -1,5 +1,6 @@
-public import CKernels
+internal import CKernels
 public import IR
+public import Kernels
 
 /// The decoder and, where there is one, the encoder of a block format, on one instruction set's kernels.
 ///
@@ -11,10 +12,13 @@ public struct Codec: @unchecked Sendable {
   /// Sendable: pointers to functions without state, in a table that lives as long as the program.
   private let row: UnsafePointer<quern_codec>
 
-  /// The codec of `format` in a kernel table, or nil if the format cannot be read as floats.
-  @unsafe
-  public init?(_ format: BlockFormat, table: UnsafePointer<quern_codec_table>) {
-    guard let type = Self.tableRow(of: format), let row = unsafe quern_codec_find(table, type) else { return nil }
+  /// The codec of `format`, or nil if the format cannot be read as floats.
+  public static func `for`(_ format: BlockFormat, kernels: Kernels) -> Codec? { Codec(format, kernels: kernels) }
+
+  private init?(_ format: BlockFormat, kernels: Kernels) {
+    guard let type = Self.tableRow(of: format),
+      let row = unsafe quern_codec_find(kernels.table.pointee.codecs, type)
+    else { return nil }
     unsafe precondition(
       Int(row.pointee.elements_per_block) == format.elementsPerBlock
         && Int(row.pointee.bytes_per_block) == format.bytesPerBlock, "\(format.name): tables disagree about the block")

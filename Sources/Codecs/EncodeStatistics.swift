@@ -10,8 +10,8 @@ public struct EncodeStatistics: Sendable, Equatable {
     self.nonFiniteCount = nonFiniteCount
   }
 
-  public static func += (total: inout Self, part: Self) {
-    total.squaredError += part.squaredError
-    total.nonFiniteCount += part.nonFiniteCount
+  public mutating func add(_ part: Self) {
+    squaredError += part.squaredError
+    nonFiniteCount += part.nonFiniteCount
   }
 }
