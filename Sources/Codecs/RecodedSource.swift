@@ -1,4 +1,3 @@
-#if WIP
 public import Bytes
 public import IR
 public import Kernels
@@ -11,7 +10,7 @@ public final class RecodedSource: TensorSource {
   private let base: TensorRef
   private let decoder: Codec
   private let encoder: Codec
-  private let statisticsByRow = Mutex<[Int: EncodeStatistics]>([:])
+  private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
 
   /// Nil when either format has no codec for its part.
   public init?(_ base: TensorRef, as format: BlockFormat, kernels: Kernels) {
@@ -29,15 +28,48 @@ public final class RecodedSource: TensorSource {
     var values = [Float](repeating: 0, count: rows.count * base.shape.columns)
     var span = values.mutableSpan
     decoder.decode(stored.rawSpan, into: &span)
-    let statistics = encoder.encode(values.span, importance: nil, into: &bytes)
+    let encoded = encoder.encode(values.span, into: &bytes)
+    let statistics = RecodeStatistics(
+      squaredError: encoded.squaredError, squaredSum: Self.squaredSum(values.span), nonFiniteCount: encoded.nonFiniteCount)
     statisticsByRow.withLock { $0[rows.lowerBound] = statistics }
   }
 
-  /// Of all rows read so far, summed in row order. The error is against the decoded source.
-  public var statistics: EncodeStatistics {
+  /// Of all rows read so far, summed in row order.
+  public var statistics: RecodeStatistics {
     statisticsByRow.withLock { byRow in
-      byRow.sorted { $0.key < $1.key }.reduce(into: EncodeStatistics()) { $0.add($1.value) }
+      byRow.sorted { $0.key < $1.key }.reduce(into: RecodeStatistics()) { $0 += $1.value }
     }
   }
+
+  /// Over the finite values, in four interleaved sums: one would wait for each addition.
+  private static func squaredSum(_ values: Span<Float>) -> Double {
+    var sums = (0.0, 0.0, 0.0, 0.0)
+    var index = 0
+    while index + 4 <= values.count {
+      sums.0 += Double(values[index]) * Double(values[index])
+      sums.1 += Double(values[index + 1]) * Double(values[index + 1])
+      sums.2 += Double(values[index + 2]) * Double(values[index + 2])
+      sums.3 += Double(values[index + 3]) * Double(values[index + 3])
+      index += 4
+    }
+    while index < values.count {
+      sums.0 += Double(values[index]) * Double(values[index])
+      index += 1
+    }
+    return (sums.0 + sums.1) + (sums.2 + sums.3)
+  }
 }
-#endif
+
+/// What storing a tensor in another format cost, against its decoded source.
+public struct RecodeStatistics: Sendable, Hashable {
+  public var squaredError = 0.0
+  /// Of the source's values: what the error is relative to.
+  public var squaredSum = 0.0
+  public var nonFiniteCount = 0
+
+  static func += (total: inout Self, part: Self) {
+    total.squaredError += part.squaredError
+    total.squaredSum += part.squaredSum
+    total.nonFiniteCount += part.nonFiniteCount
+  }
+}

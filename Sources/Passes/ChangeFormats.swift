@@ -1,5 +1,4 @@
-#if WIP
-public import Codecs
+import Codecs
 public import IR
 public import Kernels
 
@@ -54,4 +53,3 @@ public struct ChangeFormats: Pass {
     }
   }
 }
-#endif
