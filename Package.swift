@@ -66,6 +66,9 @@ let package = Package(
       swiftSettings: safe),
 
     tests(of: "Bytes"),
+    layer("ContainerTesting", uses: ["Bytes", "IR", system], at: "Tests/ContainerTesting"),
+    tests(of: "Safetensors", uses: ["Bytes", "IR", "ContainerTesting"]),
+    tests(of: "GGUF", uses: ["Bytes", "IR", "ContainerTesting"]),
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
     tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog"]),

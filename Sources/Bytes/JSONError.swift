@@ -9,16 +9,30 @@ public enum JSONError: Error, Hashable, Sendable {
   case tooDeep(limit: Int, offset: Int)
 }
 
-extension JSONError: CustomStringConvertible {
-  public var description: String {
+extension JSONError {
+  /// From the start of the text.
+  public var offset: Int {
     switch self {
-    case .unexpected(let found, let expected, let offset): "JSON: \(found) at offset \(offset) where \(expected) should be"
-    case .endOfText(let offset): "JSON ends too early, at offset \(offset)"
-    case .duplicateKey(let key, let offset): "JSON: key \"\(key)\" stands twice, again at offset \(offset)"
-    case .invalidEscape(let offset): "JSON: invalid escape at offset \(offset)"
-    case .invalidNumber(let offset): "JSON: invalid number at offset \(offset)"
-    case .controlCharacter(let offset): "JSON: bare control character in a string at offset \(offset)"
-    case .tooDeep(let limit, let offset): "JSON: nested deeper than \(limit) levels at offset \(offset)"
+    case .unexpected(_, _, let offset), .endOfText(let offset), .duplicateKey(_, let offset), .invalidEscape(let offset),
+      .invalidNumber(let offset), .controlCharacter(let offset), .tooDeep(_, let offset):
+      offset
     }
   }
+
+  /// What is wrong, without where.
+  public var reason: String {
+    switch self {
+    case .unexpected(let found, let expected, _): "\(found) where \(expected) should be"
+    case .endOfText: "the text ends too early"
+    case .duplicateKey(let key, _): "key \"\(key)\" stands twice"
+    case .invalidEscape: "invalid escape"
+    case .invalidNumber: "invalid number"
+    case .controlCharacter: "bare control character in a string"
+    case .tooDeep(let limit, _): "nested deeper than \(limit) levels"
+    }
+  }
+}
+
+extension JSONError: CustomStringConvertible {
+  public var description: String { "JSON: \(reason), at offset \(offset)" }
 }

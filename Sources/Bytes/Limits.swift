@@ -1,7 +1,7 @@
 /// The most a file may ask of us. One value, passed in; the defaults hold every released model with room to spare.
 public struct Limits: Sendable {
   /// Bytes of a header or other structured text that is held in memory at once.
-  public var headerByteCount = 1 << 30
+  public var headerByteCount = 1 << 27
   /// Levels of arrays and objects inside each other.
   public var nestingDepth = 128
   /// Tensors in a model; DeepSeek-V3 has some 91,000 with its experts apart.
@@ -12,6 +12,9 @@ public struct Limits: Sendable {
   public var dimensionCount = 16
   /// Key–value pairs of a GGUF file's metadata.
   public var metadataCount = 1 << 20
+
+  /// Elements of one metadata array; the largest vocabularies have some 260,000, with merges a million.
+  public var arrayElementCount = 1 << 22
 
   public init() {}
 }

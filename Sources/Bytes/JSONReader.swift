@@ -2,32 +2,111 @@ extension JSONValue {
   /// Parses one JSON text (RFC 8259), which must fill `bytes` but for white space. Linear time; depth is limited.
   /// Strings are not checked for valid UTF-8: they are bytes. Lone surrogates in escapes become U+FFFD.
   public static func parse(_ bytes: [UInt8], limits: Limits = Limits()) throws(JSONError) -> JSONValue {
-    var parser = JSONParser(bytes.span, depthLimit: limits.nestingDepth)
+    var parser = JSONReader(bytes.span, depthLimit: limits.nestingDepth)
     let value = try parser.value(depth: 0)
     try parser.finish()
     return value
   }
 }
 
-private struct JSONParser: ~Escapable {
+/// Reads JSON text value by value, for the few texts whose form is known beforehand and whose every value deserves its
+/// own offset in an error (a safetensors header), or that are too long to hold as a tree.
+///
+/// After `beginObject`, call `nextKey` until it returns nil, reading one value after each key; after `beginArray`,
+/// `nextElement` until it returns false.
+public struct JSONReader: ~Escapable {
   private let bytes: Span<UInt8>
   private let depthLimit: Int
-  private var offset = 0
+  /// Where the next read starts (before white space).
+  public private(set) var offset = 0
+  /// Whether a value of the container being read has gone before.
+  private var needsComma = false
 
   @_lifetime(copy bytes)
-  init(_ bytes: Span<UInt8>, depthLimit: Int) {
+  public init(_ bytes: Span<UInt8>, depthLimit: Int) {
     self.bytes = bytes
     self.depthLimit = depthLimit
   }
 
+  /// Throws unless nothing but white space is left.
   @_lifetime(self: copy self)
-  mutating func finish() throws(JSONError) {
+  public mutating func finish() throws(JSONError) {
     skipSpace()
     if offset < bytes.count { throw unexpected("the end") }
   }
 
   @_lifetime(self: copy self)
-  mutating func value(depth: Int) throws(JSONError) -> JSONValue {
+  public mutating func beginObject() throws(JSONError) {
+    skipSpace()
+    guard take(UInt8(ascii: "{")) else { throw unexpected("'{'") }
+    needsComma = false
+  }
+
+  @_lifetime(self: copy self)
+  public mutating func beginArray() throws(JSONError) {
+    skipSpace()
+    guard take(UInt8(ascii: "[")) else { throw unexpected("'['") }
+    needsComma = false
+  }
+
+  /// The next member's key and where it stands, or nil after consuming the object's end.
+  @_lifetime(self: copy self)
+  public mutating func nextKey() throws(JSONError) -> (key: ByteString, offset: Int)? {
+    guard try next(closing: UInt8(ascii: "}"), expected: "',' or '}'") else { return nil }
+    skipSpace()
+    guard offset < bytes.count else { throw .endOfText(offset: offset) }
+    guard bytes[offset] == UInt8(ascii: "\"") else { throw unexpected("a key") }
+    let keyOffset = offset
+    let key = try string()
+    skipSpace()
+    guard take(UInt8(ascii: ":")) else { throw unexpected("':'") }
+    return (key, keyOffset)
+  }
+
+  /// Whether another element follows; false after consuming the array's end.
+  @_lifetime(self: copy self)
+  public mutating func nextElement() throws(JSONError) -> Bool {
+    try next(closing: UInt8(ascii: "]"), expected: "',' or ']'")
+  }
+
+  @_lifetime(self: copy self)
+  private mutating func next(closing: UInt8, expected: String) throws(JSONError) -> Bool {
+    skipSpace()
+    if take(closing) {
+      needsComma = true
+      return false
+    }
+    if needsComma, !take(UInt8(ascii: ",")) { throw unexpected(expected) }
+    return true
+  }
+
+  @_lifetime(self: copy self)
+  public mutating func readString() throws(JSONError) -> ByteString {
+    skipSpace()
+    guard offset < bytes.count, bytes[offset] == UInt8(ascii: "\"") else { throw unexpected("a string") }
+    needsComma = true
+    return try string()
+  }
+
+  @_lifetime(self: copy self)
+  public mutating func readNumber() throws(JSONError) -> JSONNumber {
+    skipSpace()
+    guard offset < bytes.count, bytes[offset] == UInt8(ascii: "-") || (0x30...0x39).contains(bytes[offset]) else {
+      throw unexpected("a number")
+    }
+    needsComma = true
+    return try number()
+  }
+
+  @_lifetime(self: copy self)
+  public mutating func readValue() throws(JSONError) -> JSONValue {
+    let result = try value(depth: 0)
+    needsComma = true
+    return result
+  }
+
+  @_lifetime(self: copy self)
+  fileprivate mutating func value(depth: Int) throws(JSONError) -> JSONValue {
     guard depth < depthLimit else { throw .tooDeep(limit: depthLimit, offset: offset) }
     skipSpace()
     guard offset < bytes.count else { throw .endOfText(offset: offset) }
@@ -45,39 +124,24 @@ private struct JSONParser: ~Escapable {
 
   @_lifetime(self: copy self)
   private mutating func object(depth: Int) throws(JSONError) -> JSONObject {
-    offset += 1
     var result = JSONObject()
-    skipSpace()
-    if take(UInt8(ascii: "}")) { return result }
-    while true {
-      skipSpace()
-      guard offset < bytes.count else { throw .endOfText(offset: offset) }
-      guard bytes[offset] == UInt8(ascii: "\"") else { throw unexpected("a key") }
-      let keyOffset = offset
-      let key = try string()
-      skipSpace()
-      guard take(UInt8(ascii: ":")) else { throw unexpected("':'") }
+    try beginObject()
+    while let (key, keyOffset) = try nextKey() {
       guard result.insert(key, try value(depth: depth + 1)) else { throw .duplicateKey(key, offset: keyOffset) }
-      skipSpace()
-      if take(UInt8(ascii: ",")) { continue }
-      if take(UInt8(ascii: "}")) { return result }
-      throw unexpected("',' or '}'")
+      needsComma = true
     }
+    return result
   }
 
   @_lifetime(self: copy self)
   private mutating func array(depth: Int) throws(JSONError) -> [JSONValue] {
-    offset += 1
     var result: [JSONValue] = []
-    skipSpace()
-    if take(UInt8(ascii: "]")) { return result }
-    while true {
+    try beginArray()
+    while try nextElement() {
       result.append(try value(depth: depth + 1))
-      skipSpace()
-      if take(UInt8(ascii: ",")) { continue }
-      if take(UInt8(ascii: "]")) { return result }
-      throw unexpected("',' or ']'")
+      needsComma = true
     }
+    return result
   }
 
   @_lifetime(self: copy self)
