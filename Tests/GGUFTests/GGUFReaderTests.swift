@@ -103,7 +103,8 @@ import Testing
       let end = try part.tensors.map { try #require($0.source as? FileTensorSource).offset + $0.byteCount }.max()
       // Padding after the last tensor carries nothing: a file without it is whole.
       try scratch.truncations(of: bytes, lengths: 0..<(end ?? part.dataOffset - 31)) { path, length in
-        #expect(throws: GGUFError.self, "cut to \(length)") { try GGUFPart(path) }
+        // `#expect` costs more than what it would watch here.
+        if (try? GGUFPart(path)) != nil { Issue.record("\(good) cut to \(length) was accepted") }
       }
     }
   }
@@ -117,7 +118,9 @@ import Testing
       let header = try GGUFPart(good).dataOffset
       try scratch.corruptions(of: bytes, range: 0..<header, values: corruptValues(of:)) { path, offset in
         guard let file = try? GGUFFile(path) else { return }
-        for tensor in file.tensors { #expect(throws: Never.self, "byte \(offset)") { try tensor.readAll() } }
+        for tensor in file.tensors where (try? tensor.readAll()) == nil {
+          Issue.record("\(good), byte \(offset) changed: \(tensor.name) cannot be read")
+        }
       }
     }
   }

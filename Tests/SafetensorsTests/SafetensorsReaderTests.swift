@@ -71,7 +71,8 @@ import Testing
       let file = try InputFile(good)
       let bytes = try file.read(at: 0, count: file.byteCount)
       try scratch.truncations(of: bytes, lengths: 0..<bytes.count) { path, length in
-        #expect(throws: SafetensorsError.self, "cut to \(length)") { try SafetensorsFile(path) }
+        // `#expect` costs more than what it would watch here.
+        if (try? SafetensorsFile(path)) != nil { Issue.record("\(good) cut to \(length) was accepted") }
       }
     }
   }
@@ -84,7 +85,9 @@ import Testing
       let bytes = try file.read(at: 0, count: file.byteCount)
       try scratch.corruptions(of: bytes, range: 0..<min(bytes.count, 2048), values: corruptValues(of:)) { path, offset in
         guard let file = try? SafetensorsFile(path) else { return }
-        for tensor in file.tensors { #expect(throws: Never.self, "byte \(offset)") { try tensor.readAll() } }
+        for tensor in file.tensors where (try? tensor.readAll()) == nil {
+          Issue.record("\(good), byte \(offset) changed: \(tensor.name) cannot be read")
+        }
       }
     }
   }
