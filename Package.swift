@@ -71,7 +71,7 @@ let package = Package(
     tests(of: "GGUF", uses: ["Bytes", "IR", "ContainerTesting"]),
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
-    tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog"]),
+    tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog", system]),
     tests(of: "Tokenizers", uses: ["Bytes", "IR"]),
   ]
 )

@@ -34,6 +34,21 @@ static const unsigned char recipe_int8[] = {
 static const unsigned char recipe_int4[] = {
 #embed "Recipes/int4.json"
 };
+static const unsigned char profile_quern[] = {
+#embed "Profiles/quern.json"
+};
+static const unsigned char profile_llama_cpp[] = {
+#embed "Profiles/llama.cpp.json"
+};
+static const unsigned char profile_transformers[] = {
+#embed "Profiles/transformers.json"
+};
+static const unsigned char profile_transformers_4_44[] = {
+#embed "Profiles/transformers-4.44.json"
+};
+static const unsigned char profile_vllm[] = {
+#embed "Profiles/vllm.json"
+};
 
 #define FILE_ROW(path, bytes) {path, bytes, sizeof bytes}
 static const quern_format_file files[] = {
@@ -48,6 +63,11 @@ static const quern_format_file files[] = {
     FILE_ROW("Recipes/q4_0.json", recipe_q4_0),
     FILE_ROW("Recipes/int8.json", recipe_int8),
     FILE_ROW("Recipes/int4.json", recipe_int4),
+    FILE_ROW("Profiles/quern.json", profile_quern),
+    FILE_ROW("Profiles/llama.cpp.json", profile_llama_cpp),
+    FILE_ROW("Profiles/transformers.json", profile_transformers),
+    FILE_ROW("Profiles/transformers-4.44.json", profile_transformers_4_44),
+    FILE_ROW("Profiles/vllm.json", profile_vllm),
 };
 
 size_t quern_format_files(const quern_format_file **out) {

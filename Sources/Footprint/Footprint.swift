@@ -1,5 +1,7 @@
 /// How much memory a model needs, line by line. Every figure is in bytes.
 public struct Footprint: Sendable {
+  /// Of the runtime: `llama.cpp`.
+  public let profile: String
   public let context: Int
   public let batch: Int
   public let items: [FootprintItem]
@@ -7,9 +9,11 @@ public struct Footprint: Sendable {
   /// Costs time proportional to the number of tensors; nothing is read.
   public init(of model: ModelShape, for request: FootprintRequest) throws(FootprintError) {
     try request.checked()
+    let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
+    self.profile = profile.name
     context = request.context
     batch = request.batch
-    items = try QuernProfile(model: model, request: request).items()
+    items = try profile.law.type.init(model: model, request: request, profile: profile).items()
     let total = Formula.sum(items.map { Formula($0.name, $0.bytes) })
     guard total.value != nil else { throw .tooLarge(item: "the total", formula: "\(total)") }
   }

@@ -6,6 +6,8 @@ public enum FootprintError: Error, Hashable, Sendable {
   case missingHyperparameter(name: String)
   /// Stated, but impossible: a list with fewer entries than layers.
   case invalidHyperparameter(name: String, found: String)
+  /// Our own data under Formats/ does not say what it must.
+  case invalidData(file: String, found: String)
   /// A request outside what the profile can do.
   case unsupported(what: String, known: [String])
 }
@@ -16,6 +18,7 @@ extension FootprintError: CustomStringConvertible {
     case .tooLarge(let item, let formula): "\(item) is too large to count: \(formula)"
     case .missingHyperparameter(let name): "the model does not state \(name), which its memory depends on"
     case .invalidHyperparameter(let name, let found): "\(found) is no possible value of \(name)"
+    case .invalidData(let file, let found): "\(file): \(found)"
     case .unsupported(let what, let known): "\(what) is not known; known are: \(known.joined(separator: ", "))"
     }
   }

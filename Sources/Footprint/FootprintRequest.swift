@@ -1,19 +1,30 @@
 public import IR
 
-/// What a model shall be used for.
+/// What a model shall be used for, and by which runtime.
 public struct FootprintRequest: Sendable {
-  /// Tokens per sequence that the KV cache has room for.
+  /// Tokens per sequence that the KV cache has room for: prompt and answer.
   public var context: Int
+  /// Tokens of the longest prompt; nil for the whole context.
+  public var promptTokens: Int?
   /// Sequences at once.
   public var batch: Int
   public var keyFormat: BlockFormat
   public var valueFormat: BlockFormat
+  /// Nil for our own runtime.
+  public var profile: RuntimeProfile?
+  /// Tokens of a prompt computed at a time, and whether attention scores are never stored; nil for the profile's own.
+  public var microBatch: Int?
+  public var flashAttention: Bool?
 
-  public init(context: Int, batch: Int = 1, keyFormat: BlockFormat = .f16, valueFormat: BlockFormat = .f16) {
+  public init(
+    context: Int, batch: Int = 1, keyFormat: BlockFormat = .f16, valueFormat: BlockFormat = .f16,
+    profile: RuntimeProfile? = nil
+  ) {
     self.context = context
     self.batch = batch
     self.keyFormat = keyFormat
     self.valueFormat = valueFormat
+    self.profile = profile
   }
 
   /// Types that KV caches come in.
@@ -24,14 +35,20 @@ public struct FootprintRequest: Sendable {
   public static let largestBatch = 1 << 20
 
   func checked() throws(FootprintError) {
-    guard (1...Self.longestContext).contains(context) else {
-      throw .unsupported(what: "a context of \(context) tokens", known: ["1 to \(Self.longestContext)"])
-    }
-    guard (1...Self.largestBatch).contains(batch) else {
-      throw .unsupported(what: "a batch of \(batch) sequences", known: ["1 to \(Self.largestBatch)"])
-    }
+    try Self.check("a context", "tokens", context, within: 1...Self.longestContext)
+    try Self.check("a batch", "sequences", batch, within: 1...Self.largestBatch)
+    if let promptTokens { try Self.check("a prompt", "tokens", promptTokens, within: 1...context) }
+    if let microBatch { try Self.check("a micro-batch", "tokens", microBatch, within: 1...Self.longestContext) }
     for format in [keyFormat, valueFormat] where !Self.cacheFormats.contains(format) {
       throw .unsupported(what: "a KV cache of type \(format.name)", known: Self.cacheFormats.map(\.name))
+    }
+  }
+
+  private static func check(
+    _ what: String, _ unit: String, _ value: Int, within range: ClosedRange<Int>
+  ) throws(FootprintError) {
+    guard range.contains(value) else {
+      throw .unsupported(what: "\(what) of \(value) \(unit)", known: ["\(range.lowerBound) to \(range.upperBound)"])
     }
   }
 }

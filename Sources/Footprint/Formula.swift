@@ -9,6 +9,7 @@ public struct Formula: Hashable, Sendable {
     case product([Formula])
     case sum([Formula])
     case maximum([Formula])
+    case excess(Formula, Formula)
     case quotient(Formula, Int)
     case roundedUp(Formula, Int)
   }
@@ -29,6 +30,10 @@ public struct Formula: Hashable, Sendable {
     case .maximum(let parts):
       let values = parts.compactMap(\.value)
       return values.count == parts.count ? values.max() : nil
+    case .excess(let part, let other):
+      guard let value = part.value, let taken = other.value else { return nil }
+      let (difference, overflow) = value.subtractingReportingOverflow(taken)
+      return overflow ? nil : Swift.max(0, difference)
     case .quotient(let part, let divisor):
       guard let value = part.value else { return nil }
       let (sum, overflow) = value.addingReportingOverflow(divisor - 1)
@@ -66,6 +71,11 @@ public struct Formula: Hashable, Sendable {
   }
 
   public static func max(_ parts: Formula...) -> Formula { Formula(.maximum(parts)) }
+  /// What `part` is above `other`, never below zero.
+  public static func excess(of part: Formula, over other: Formula) -> Formula {
+    if case .named(_, 0) = other.node { return part }
+    return Formula(.excess(part, other))
+  }
   public static func sum(_ parts: [Formula]) -> Formula { parts.count == 1 ? parts[0] : Formula(.sum(parts)) }
 
   public static func * (a: Formula, b: Formula) -> Formula { Formula(.product(a.factors + b.factors)) }
@@ -87,6 +97,7 @@ extension Formula: CustomStringConvertible {
     case .product(let parts): parts.map { $0.isSum ? "(\($0))" : "\($0)" }.joined(separator: " × ")
     case .sum(let parts): parts.isEmpty ? "0" : parts.map { "\($0)" }.joined(separator: " + ")
     case .maximum(let parts): "max(" + parts.map { "\($0)" }.joined(separator: ", ") + ")"
+    case .excess(let part, let other): "max(0, \(part) − (\(other)))"
     case .quotient(let part, let divisor): (part.isAtom ? "\(part)" : "(\(part))") + " ÷ \(divisor)"
     case .roundedUp(let part, let multiple): "⌈\(part)⌉\(multiple)"
     }
@@ -95,7 +106,7 @@ extension Formula: CustomStringConvertible {
   private var isSum: Bool { if case .sum(let parts) = node { parts.count != 1 } else { false } }
   private var isAtom: Bool {
     switch node {
-    case .constant, .named, .maximum, .roundedUp: true
+    case .constant, .named, .maximum, .excess, .roundedUp: true
     case .product, .sum, .quotient: false
     }
   }

@@ -8,12 +8,15 @@ public struct ModelShape: Sendable {
     /// Canonical.
     public let name: ByteString
     public let shape: Shape
-    public var format: BlockFormat
+    public let format: BlockFormat
+    /// What it takes in memory: the format's own bytes unless another runtime's encoding was asked for.
+    public let encoding: WeightEncoding
 
-    public init(name: ByteString, shape: Shape, format: BlockFormat) {
+    public init(name: ByteString, shape: Shape, format: BlockFormat, encoding: WeightEncoding? = nil) {
       self.name = name
       self.shape = shape
       self.format = format
+      self.encoding = encoding ?? WeightEncoding(format)
     }
   }
 
@@ -26,11 +29,17 @@ public struct ModelShape: Sendable {
   /// Of the checkpoint's file, beside the tensors: header, metadata, tokenizer. Nil when there is no file.
   public var fileOverheadByteCount: Int?
 
+  public init(family: String, hyperparameters: Hyperparameters, tensors: [Tensor]) {
+    self.family = family
+    self.hyperparameters = hyperparameters
+    self.tensors = tensors
+  }
+
   /// A checkpoint, with the formats its tensors have.
   public init(_ model: Model) {
-    family = model.family
-    hyperparameters = model.hyperparameters
-    tensors = model.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: $0.format) }
+    self.init(
+      family: model.family, hyperparameters: model.hyperparameters,
+      tensors: model.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: $0.format) })
   }
 
   /// A configuration alone: every tensor that the family's descriptor asks for.
@@ -42,18 +51,27 @@ public struct ModelShape: Sendable {
     for rule in architecture.tensors where rule.exists(in: hyperparameters) && rule.shape(in: hyperparameters) == nil {
       throw .missingHyperparameter(name: "the shape of \(rule.name.name(layer: 0))")
     }
-    family = architecture.family
-    self.hyperparameters = hyperparameters
-    tensors = architecture.instances(in: hyperparameters).map {
-      Tensor(name: $0.name, shape: $0.shape, format: format)
-    }
+    self.init(
+      family: architecture.family, hyperparameters: hyperparameters,
+      tensors: architecture.instances(in: hyperparameters).map {
+        Tensor(name: $0.name, shape: $0.shape, format: format)
+      })
   }
 
   /// The same model as if quantized.
   public func formatted(as choice: FormatChoice) -> ModelShape {
     var result = self
-    result.tensors = tensors.map { tensor in
-      Tensor(name: tensor.name, shape: tensor.shape, format: choice(tensor.name, tensor.shape, tensor.format))
+    result.tensors = tensors.map {
+      Tensor(name: $0.name, shape: $0.shape, format: choice($0.name, $0.shape, $0.format))
+    }
+    return result
+  }
+
+  /// The same model with the matrices of its layers in another runtime's encoding; embedding, head and vectors stay.
+  public func encoded(as encoding: WeightEncoding) -> ModelShape {
+    var result = self
+    result.tensors = tensors.map {
+      $0.role == .layers ? Tensor(name: $0.name, shape: $0.shape, format: $0.format, encoding: encoding) : $0
     }
     return result
   }
@@ -62,24 +80,33 @@ public struct ModelShape: Sendable {
 
   /// Bits per parameter, scales and block padding included.
   public var bitsPerWeight: Double {
-    let blocks = tensors.reduce(0.0) { $0 + Double($1.byteCount ?? 0) }
-    return parameterCount == 0 ? 0 : blocks * 8 / Double(parameterCount)
+    let bytes = tensors.reduce(0.0) { $0 + Double($1.byteCount ?? 0) }
+    return parameterCount == 0 ? 0 : bytes * 8 / Double(parameterCount)
   }
 
   func required(_ name: String) throws(FootprintError) -> Int {
     guard let value = hyperparameters.integer(name) else { throw .missingHyperparameter(name: name) }
     return value
   }
+
+  func required(_ name: String, orElse other: String) throws(FootprintError) -> Int {
+    guard let value = hyperparameters.integer(name) else { return try required(other) }
+    return value
+  }
+
+  /// An input of a formula by a short name, from the hyperparameter.
+  func input(_ name: String, _ hyperparameter: String) throws(FootprintError) -> Formula {
+    Formula(name, try required(hyperparameter))
+  }
 }
 
 extension ModelShape.Tensor {
-  /// Rows padded to whole blocks, or nil when it does not fit.
-  public var byteCount: Int? { byteCount(rows: shape.rows) }
+  /// Rows padded to whole blocks, or nil when the product does not fit.
+  public var byteCount: Int? { formula().value }
 
-  /// As if the matrix had `rows` rows.
-  func byteCount(rows: Int) -> Int? {
-    let blocksPerRow = (Formula("columns", shape.columns)).divided(by: format.elementsPerBlock)
-    return (blocksPerRow * Formula("bytes", format.bytesPerBlock) * Formula("rows", rows)).value
+  /// - Parameter rowMultiple: the rows are padded to a multiple of it.
+  func formula(rowMultiple: Int = 1) -> Formula {
+    encoding.formula(rows: Formula("rows", shape.rows).roundedUp(to: rowMultiple), columns: shape.columns)
   }
 
   /// Where it belongs in a report.

@@ -58,7 +58,7 @@ import Testing
     #expect(footprint.gradientBytes == 0 && footprint.optimizerBytes == 0)
     #expect(footprint.items.allSatisfy { !$0.formula.isEmpty })
     let keys = try #require(footprint.items.first { $0.part == .kvCache })
-    #expect(keys.formula == "batch 2 × ⌈context 4096⌉16 × blocks of 32 layers 32768 × F16 bytes 2")
+    #expect(keys.formula == "batch 2 × ⌈context 4096⌉16 × elements in 32 layers 32768 × F16 bytes 2")
   }
 
   @Test("impossible requests are refused by name", arguments: [

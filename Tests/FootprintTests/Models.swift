@@ -33,3 +33,6 @@ struct NotAnObject: Error {}
 func pure(_ format: BlockFormat) -> ModelShape.FormatChoice {
   { _, shape, _ in shape.dimensions.count > 1 ? format : .f32 }
 }
+
+/// Where Fixtures/ is: this file lies in Tests/FootprintTests.
+let repositoryRoot = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }

@@ -1,0 +1,24 @@
+/// What one runtime allocates for a model. One file per law; the profile says which.
+protocol RuntimeLaw {
+  init(model: ModelShape, request: FootprintRequest, profile: RuntimeProfile) throws(FootprintError)
+  func items() throws(FootprintError) -> [FootprintItem]
+}
+
+extension RuntimeProfile.Law {
+  var type: any RuntimeLaw.Type {
+    switch self {
+    case .quern: QuernLaw.self
+    case .llamaCpp: LlamaCppLaw.self
+    case .transformers: TransformersLaw.self
+    case .vllm: VLLMLaw.self
+    }
+  }
+}
+
+extension RuntimeLaw {
+  /// What the file holds beside the tensors, if it is known.
+  func fileItems(of model: ModelShape) throws(FootprintError) -> [FootprintItem] {
+    guard let bytes = model.fileOverheadByteCount else { return [] }
+    return [try FootprintItem(.overhead, "metadata and tokenizer", Formula("file bytes beside the tensors", bytes))]
+  }
+}

@@ -1,0 +1,44 @@
+internal import IR
+
+/// What Hugging Face transformers needs at its peak: either the prompt's activations beside the prompt's cache, or the
+/// full cache while generating.
+struct TransformersLaw: RuntimeLaw {
+  let model: ModelShape
+  let request: FootprintRequest
+  let profile: RuntimeProfile
+
+  func items() throws(FootprintError) -> [FootprintItem] {
+    let cache = try cacheItems(
+      "", AttentionLayer.all(of: model), cells: Formula("context", request.context), request: request)
+    let prompt = request.promptTokens ?? request.context
+    let cacheBytes = cache.reduce(0) { $0 + $1.bytes }
+    // The cache grows while generating: during the prompt, this part of it is not there yet.
+    let notYet = Formula("cache of \(request.context - prompt) tokens to come", cacheBytes / request.context * (request.context - prompt))
+    let prefill = try prefill(tokens: Formula("batch", request.batch) * Formula("prompt", prompt))
+    let peak = Formula.excess(of: prefill.bytes, over: notYet)
+    return try weightItems(of: model) + cache
+      + [FootprintItem(.compute, "activations, while computing \(prefill.name)", peak)] + fileItems(of: model)
+  }
+
+  private func prefill(tokens: Formula) throws(FootprintError) -> (name: String, bytes: Formula) {
+    let dimensions = try Dimensions(model)
+    let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
+    let layer = 2 * tokens * (3 * feedForward + 4 * dimensions.width)
+    var moments: [(name: String, bytes: Formula)] = [("the prompt's feed-forward layers", layer)]
+    if profile.hasFullLogits {
+      moments.append(("the prompt's logits (FP16 and FP32)", tokens * (6 * dimensions.vocabulary + 2 * dimensions.width)))
+    }
+    if !(request.flashAttention ?? profile.usesFlashAttention) {
+      let prompt = Formula("prompt", request.promptTokens ?? request.context)
+      moments.append(("the prompt's attention scores (FP16 and FP32)", 6 * tokens * prompt * dimensions.heads))
+    }
+    var largest = moments[0]
+    for moment in moments.dropFirst() {
+      guard let value = moment.bytes.value, let best = largest.bytes.value else {
+        throw .tooLarge(item: moment.name, formula: "\(moment.bytes)")
+      }
+      if value > best { largest = moment }
+    }
+    return largest
+  }
+}

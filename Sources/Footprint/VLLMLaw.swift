@@ -1,0 +1,26 @@
+internal import IR
+
+/// What vLLM needs to run: weights, the peak of its profiling run, and the cache that the request asks for, in blocks.
+/// It then takes all of its share of the device for more cache.
+struct VLLMLaw: RuntimeLaw {
+  let model: ModelShape
+  let request: FootprintRequest
+  let profile: RuntimeProfile
+
+  static let blockTokens = 16
+  /// Sequences that the profiling run samples logits for.
+  static let profiledSequences = 256
+
+  func items() throws(FootprintError) -> [FootprintItem] {
+    let dimensions = try Dimensions(model)
+    let cells = Formula("context", request.context).roundedUp(to: Self.blockTokens)
+    let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
+    let tokens = Formula("batched tokens", request.microBatch ?? profile.microBatch ?? 8192)
+    return try weightItems(of: model)
+      + cacheItems("", AttentionLayer.all(of: model), cells: cells, request: request)
+      + [
+        FootprintItem(.compute, "activations of the profiling run", 2 * tokens * (3 * feedForward + 4 * dimensions.width)),
+        FootprintItem(.compute, "logits of the profiling run", 4 * Formula("sequences", Self.profiledSequences) * dimensions.vocabulary),
+      ] + fileItems(of: model)
+  }
+}

@@ -1,0 +1,40 @@
+public import IR
+
+/// How a weight is held in memory: a file's block format, or what another runtime makes of it.
+public struct WeightEncoding: Hashable, Sendable {
+  public let name: String
+  public let elementsPerBlock: Int
+  public let bytesPerBlock: Int
+  /// Beside the blocks: a scale per output row.
+  public let bytesPerRow: Int
+
+  public init(_ format: BlockFormat) {
+    self.init(format.name, elements: format.elementsPerBlock, bytes: format.bytesPerBlock)
+  }
+
+  private init(_ name: String, elements: Int, bytes: Int, perRow: Int = 0) {
+    self.name = name
+    elementsPerBlock = elements
+    bytesPerBlock = bytes
+    bytesPerRow = perRow
+  }
+
+  /// Groups of 128 with an FP16 scale and a zero point of the weight's own width.
+  public static let gptqInt8 = WeightEncoding("GPTQ-Int8", elements: 128, bytes: 128 + 2 + 1)
+  /// As GPTQ; two groups, so that the zero points fill a byte.
+  public static let awqInt4 = WeightEncoding("AWQ-Int4", elements: 256, bytes: 128 + 2 * 2 + 1)
+  /// ChatGLM's own: symmetric, one FP16 scale per output row.
+  public static let rowInt8 = WeightEncoding("row-Int8", elements: 1, bytes: 1, perRow: 2)
+  public static let rowInt4 = WeightEncoding("row-Int4", elements: 2, bytes: 1, perRow: 2)
+  /// bitsandbytes NF4, blocks of 64 whose scales are themselves 8-bit with an FP32 per 256 blocks (QLoRA).
+  public static let nf4 = WeightEncoding("NF4", elements: 16384, bytes: 8192 + 256 + 4)
+
+  public static let all: [WeightEncoding] =
+    [gptqInt8, awqInt4, rowInt8, rowInt4, nf4] + BlockFormat.all.map { WeightEncoding($0) }
+
+  /// Rows × blocks per row × bytes per block, every row padded to whole blocks.
+  func formula(rows: Formula, columns: Int) -> Formula {
+    let perRow = Formula("columns", columns).divided(by: elementsPerBlock) * Formula("\(name) bytes", bytesPerBlock)
+    return rows * (bytesPerRow == 0 ? perRow : perRow + Formula("scale bytes", bytesPerRow))
+  }
+}
