@@ -1,0 +1,51 @@
+#!/bin/sh
+# run.sh FOLDER PROGRAM ARGUMENT…: boots a PC emulated by Bochs, with AVX-512, whose only software is a small supervisor
+# (start.S, supervisor.c) and the static Linux executable PROGRAM. The program's output goes to standard output and to
+# FOLDER/report.txt; Bochs's own log to FOLDER/bochs.log.
+set -eu
+here=$(dirname "$0")
+folder=$1 program=$2
+shift 2
+mkdir -p "$folder"
+quoted='"program"'
+for argument in "$@"; do quoted="$quoted,\"$argument\""; done
+
+flags="--target=x86_64-linux-gnu -Os -Wall -Wextra -ffreestanding -fno-pic -mgeneral-regs-only -mno-red-zone
+  -fno-stack-protector -fno-asynchronous-unwind-tables"
+for source in start.S supervisor.c; do
+  ${CLANG:-clang} $flags "-DARGUMENTS=$quoted" -c "$here/$source" -o "$folder/$source.o"
+done
+ld -m elf_x86_64 -nostdlib -z noexecstack -T "$here/rom.ld" -o "$folder/supervisor.elf" \
+  "$folder/start.S.o" "$folder/supervisor.c.o" 2>"$folder/ld.log" || { cat "$folder/ld.log"; exit 1; }
+objcopy -O binary -j .rom "$folder/supervisor.elf" "$folder/supervisor.bin"
+
+# A read-only memory of 2 MiB that ends at 4 GiB: the program's file, and the 64 KiB in which the processor starts.
+strip -o "$folder/program" "$program"
+if [ "$(stat -c %s "$folder/program")" -gt 2031616 ]; then
+  echo "error: the program does not fit the machine's 2 MiB of read-only memory" >&2
+  exit 1
+fi
+truncate -s 2031616 "$folder/program"
+cat "$folder/program" "$folder/supervisor.bin" >"$folder/rom.bin"
+
+truncate -s 32768 "$folder/vga.bin"  # Bochs wants one
+
+cat >"$folder/bochsrc" <<END
+cpu: model=sapphire_rapids, count=1, ips=200000000, reset_on_triple_fault=0
+memory: guest=64, host=64
+romimage: file=$folder/rom.bin, address=0xffe00000
+vgaromimage: file=$folder/vga.bin
+port_e9_hack: enabled=1
+pci: enabled=0
+display_library: rfb, options="timeout=0"
+sound: driver=dummy, waveoutdrv=dummy, waveindrv=dummy, midioutdrv=dummy
+panic: action=fatal
+error: action=report
+log: $folder/bochs.log
+END
+# "continue", should this Bochs have its debugger built in. Bochs ends with a panic and its exit status says nothing, so
+# the supervisor prints lines of its own.
+bochs=$("$here/fetch-bochs.sh" "$folder/bochs-3")
+echo c | "$bochs" -q -f "$folder/bochsrc" 2>"$folder/bochs.err" |
+  sed -u -n '/^program starts/,/^program ends/p' | tee "$folder/report.txt"
+grep -q '^program ends, status 0' "$folder/report.txt"
