@@ -20,7 +20,7 @@ public struct ReferenceCodec: Sendable {
     self.encode = encode
   }
 
-  public static let all: [ReferenceCodec] = plainNumbers + symmetric + affine + superBlocks + levels + fewBits + grids
+  public static let all: [ReferenceCodec] = plainNumbers + symmetric + affine
 }
 
 extension [UInt8] {
