@@ -98,8 +98,8 @@ INLINE f64x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     i32x16 low = affine_code(x[j], &best, inverse, 15, &error), high = affine_code(x[j + 16], &best, inverse, 15, &error);
     nibbles[j] = __builtin_convertvector(low | high << 4, u8x16);
   }
-  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
-  group_store_u16(blocks, 2, f16_from_f32x16(best.offset));
+  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
+  group_store_u16(blocks, 2, half_from_f32x16(best.offset));
   group_store(blocks, 4, nibbles);
   return error;
 }
@@ -116,8 +116,8 @@ INLINE f64x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     fifthLow |= low >> 4 << j;
     fifthHigh |= high >> 4 << j;
   }
-  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
-  group_store_u16(blocks, 2, f16_from_f32x16(best.offset));
+  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
+  group_store_u16(blocks, 2, half_from_f32x16(best.offset));
   group_store_u16(blocks, 4, __builtin_convertvector(fifthLow, u16x16));
   group_store_u16(blocks, 6, __builtin_convertvector(fifthHigh, u16x16));
   group_store(blocks, 8, nibbles);

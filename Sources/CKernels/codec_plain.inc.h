@@ -49,10 +49,10 @@ INLINE void write_f32(const float *in, uint8_t *bytes) { memcpy(bytes, in, 64); 
 INLINE void read_f16(const uint8_t *bytes, float *out) {
   u16x16 h;
   memcpy(&h, bytes, sizeof h);
-  f32x16_store(out, f32x16_from_f16(h));
+  f32x16_store(out, f32x16_from_half(h));
 }
 INLINE void write_f16(const float *in, uint8_t *bytes) {
-  u16x16 h = f16_from_f32x16(f32x16_load(in));
+  u16x16 h = half_from_f32x16(f32x16_load(in));
   memcpy(bytes, &h, sizeof h);
 }
 INLINE void read_bf16(const uint8_t *bytes, float *out) {
@@ -80,12 +80,12 @@ INLINE void read_f8_e4m3(const uint8_t *bytes, float *out) {
   i32x16 b = __builtin_convertvector(u8x16_load(bytes), i32x16);
   u16x16 h = __builtin_convertvector(((b & 0x80) << 8) | ((b & 0x7f) << 7), u16x16);
   i32x16 isNan = (b & 0x7f) == 0x7f;
-  f32x16 x = f32x16_from_f16(h) * f32x16_splat(256);
+  f32x16 x = f32x16_from_half(h) * f32x16_splat(256);
   f32x16_store(out, (f32x16)((((b & 0x80) << 24 | 0x7fc00000) & isNan) | ((i32x16)x & ~isNan)));
 }
 INLINE void read_f8_e5m2(const uint8_t *bytes, float *out) {
   u16x16 h = __builtin_convertvector(u8x16_load(bytes), u16x16) << 8;
-  f32x16_store(out, f32x16_from_f16(h));
+  f32x16_store(out, f32x16_from_half(h));
 }
 
 #define DECODE_PLAIN(NAME, WIDTH)                                                     \

@@ -16,7 +16,7 @@ INLINE f32x16 f32x16_clamp(f32x16 x, float low, float high) {
   return f32x16_min(f32x16_max(x, f32x16_splat(low)), f32x16_splat(high));
 }
 // The nearest finite half.
-INLINE f32x16 f32x16_to_half_grid(f32x16 x) { return f32x16_from_f16(f16_from_f32x16(f32x16_clamp(x, -65504, 65504))); }
+INLINE f32x16 f32x16_to_half_grid(f32x16 x) { return f32x16_from_half(half_from_f32x16(f32x16_clamp(x, -65504, 65504))); }
 INLINE f32x16 code_nearest(f32x16 scaled, float low, float high) { return f32x16_round(f32x16_clamp(scaled, low, high)); }
 
 // The element of largest magnitude, with its sign; the first of equals.

@@ -1,8 +1,10 @@
-// Q4_0, Q5_0, Q8_0: a half d and codes; x = d · code.
+// Q4_0, Q5_0, Q8_0 and kin: a half d and codes; x = d · code.
 //
 //   Q4_0  18 bytes  { f16 d; u8 nibbles[16] }              byte j: low = element j, high = element j + 16; code = nibble − 8
 //   Q5_0  22 bytes  { f16 d; u32 fifth; u8 nibbles[16] }   bit j of fifth is bit 4 of element j;           code = value − 16
 //   Q8_0  34 bytes  { f16 d; i8 codes[32] }
+//   Q8_1  36 bytes  { f16 d; f16 sum; i8 codes[32] }             sum = d · Σ codes; activations only, read here
+//   Q8_K 292 bytes  { f32 d; i8 codes[256]; i16 sums[16] }       likewise
 
 static void PASTE(decode_q4_0, ISA)(const uint8_t *blocks, float *out, size_t count) {
   for (size_t i = 0; i < count; i += 32, blocks += 18) {
@@ -32,13 +34,24 @@ static void PASTE(decode_q5_0, ISA)(const uint8_t *blocks, float *out, size_t co
   }
 }
 
+INLINE void decode_signed_bytes(const uint8_t *codes, float scale, int elements, float *out) {
+  for (int j = 0; j < elements; j += 16) {
+    i32x16 q = __builtin_convertvector((i8x16)u8x16_load(codes + j), i32x16);
+    f32x16_store(out + j, f32x16_from_i32(q) * scale);
+  }
+}
+
 static void PASTE(decode_q8_0, ISA)(const uint8_t *blocks, float *out, size_t count) {
-  for (size_t i = 0; i < count; i += 32, blocks += 34) {
-    f32x16 d = f32x16_splat(load_f16(blocks));
-    for (int half = 0; half < 32; half += 16) {
-      i32x16 q = __builtin_convertvector((i8x16)u8x16_load(blocks + 2 + half), i32x16);
-      f32x16_store(out + i + half, f32x16_from_i32(q) * d);
-    }
+  for (size_t i = 0; i < count; i += 32, blocks += 34) decode_signed_bytes(blocks + 2, load_f16(blocks), 32, out + i);
+}
+static void PASTE(decode_q8_1, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 32, blocks += 36) decode_signed_bytes(blocks + 4, load_f16(blocks), 32, out + i);
+}
+static void PASTE(decode_q8_k, ISA)(const uint8_t *blocks, float *out, size_t count) {
+  for (size_t i = 0; i < count; i += 256, blocks += 292) {
+    float d;
+    memcpy(&d, blocks, 4);
+    decode_signed_bytes(blocks + 4, d, 256, out + i);
   }
 }
 
@@ -78,7 +91,7 @@ INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     i32x16 high = symmetric_code(x[j + 16], best.scale, inverse, -8, 7, &error) + 8;
     nibbles[j] = __builtin_convertvector(low | high << 4, u8x16);
   }
-  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   group_store(blocks, 2, nibbles);
   return error;
 }
@@ -96,7 +109,7 @@ INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     fifthLow |= low >> 4 << j;
     fifthHigh |= high >> 4 << j;
   }
-  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   group_store_u16(blocks, 2, __builtin_convertvector(fifthLow, u16x16));
   group_store_u16(blocks, 4, __builtin_convertvector(fifthHigh, u16x16));
   group_store(blocks, 6, nibbles);
@@ -110,15 +123,15 @@ INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme) / 127);
   scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
   symmetric_measure(x, weights, 32, -128, 127, plain, &best);
-  i32x16 bits = __builtin_convertvector(f16_from_f32x16(f32x16_clamp(extreme / -128, -65504, 65504)), i32x16);
+  i32x16 bits = __builtin_convertvector(half_from_f32x16(f32x16_clamp(extreme / -128, -65504, 65504)), i32x16);
   for (int step = 0; step < 10; step++) {
     i32x16 shrunk = bits - (((bits & 0x7fff) > step) & step);
-    f32x16 scale = f32x16_from_f16(__builtin_convertvector(shrunk, u16x16));
+    f32x16 scale = f32x16_from_half(__builtin_convertvector(shrunk, u16x16));
     symmetric_measure(x, weights, 32, -128, 127, scale, &best);
   }
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
-  group_store_u16(blocks, 0, f16_from_f32x16(best.scale));
+  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   for (int half = 0; half < 32; half += 16) {
     u8x16 codes[16];
     for (int j = 0; j < 16; j++)

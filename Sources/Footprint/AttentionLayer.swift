@@ -65,7 +65,8 @@ func cacheItems(
     guard elements > 0 else { continue }
     let blocks = layers.reduce(0) { $0 + ($1[keyPath: width] + format.elementsPerBlock - 1) / format.elementsPerBlock }
     let unit = format.elementsPerBlock == 1 ? "elements" : "blocks"
-    let perToken = Formula("\(unit) in \(layers.count) layers", blocks) * Formula("\(format.name) bytes", format.bytesPerBlock)
+    let perToken =
+      Formula("\(unit) in \(layers.count) layers", blocks) * Formula("\(format.name) bytes", format.bytesPerBlock)
     items.append(
       try FootprintItem(.kvCache, "\(name)\(part) \(format.name)", Formula("batch", request.batch) * cells * perToken))
   }

@@ -33,7 +33,8 @@ struct LlamaCppLaw: RuntimeLaw {
     // A window without a pattern (Mistral) is ignored: those models get a full cache.
     let window = try AttentionLayer.all(of: model).first { $0.isPatterned && $0.window != nil }?.window
     windowCells = window.map {
-      Formula("min(context, window \($0) + microBatch \(micro))", min(cellCount, $0 + micro)).roundedUp(to: Self.cellMultiple)
+      Formula("min(context, window \($0) + microBatch \(micro))", min(cellCount, $0 + micro)).roundedUp(
+        to: Self.cellMultiple)
     }
   }
 
@@ -88,13 +89,15 @@ struct LlamaCppLaw: RuntimeLaw {
     if let latent = dimensions.latent {
       // Queries whole, absorbed into the compressed space, rotated, and joined.
       let perHead = latent.keyLength + latent.rank + dimensions.keyLength + latent.rotary
-      let queries = row * (4 * dimensions.width + dimensions.heads * perHead + 2 * latent.queryRank + 2 * dimensions.keyLength)
+      let queries =
+        row * (4 * dimensions.width + dimensions.heads * perHead + 2 * latent.queryRank + 2 * dimensions.keyLength)
       return ("attention", flashAttention ? queries + mask : scores + queries + mask)
     }
     let queries = dimensions.heads * dimensions.keyLength
     if flashAttention {
       // An F32 cache is copied as F16 for the kernel.
-      let copies = Formula("F16 bytes", 2) * Formula("batch", request.batch) * cells * dimensions.keyValueHeads
+      let copies =
+        Formula("F16 bytes", 2) * Formula("batch", request.batch) * cells * dimensions.keyValueHeads
         * (dimensions.keyLength + dimensions.valueLength)
       let base = row * (4 * dimensions.width + queries) + mask
       return ("attention", request.keyFormat == .f32 ? copies + base : base)

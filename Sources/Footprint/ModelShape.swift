@@ -102,12 +102,7 @@ public struct ModelShape: Sendable {
 
 extension ModelShape.Tensor {
   /// Rows padded to whole blocks, or nil when the product does not fit.
-  public var byteCount: Int? { formula().value }
-
-  /// - Parameter rowMultiple: the rows are padded to a multiple of it.
-  func formula(rowMultiple: Int = 1) -> Formula {
-    encoding.formula(rows: Formula("rows", shape.rows).roundedUp(to: rowMultiple), columns: shape.columns)
-  }
+  public var byteCount: Int? { encoding.formula(rows: Formula("rows", shape.rows), columns: shape.columns).value }
 
   /// Where it belongs in a report.
   var role: Role {

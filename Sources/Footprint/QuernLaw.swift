@@ -1,41 +1,109 @@
 internal import IR
 
-/// What our own runtime allocates (Sources/Runtime). Keep the two in step: this file is the only place that knows.
+/// What our own runtime allocates: Sources/Runtime (Transformer, Session) and Sources/Kernels (Buffer, WeightMatrix,
+/// KeyValueCache, ProductInput, RotaryTable). This file is the only place that repeats what they do; the tests hold the
+/// two together.
 struct QuernLaw: RuntimeLaw {
   let model: ModelShape
   let request: FootprintRequest
   let microBatch: Int
+  let programBytes: Int
 
-  /// Weights are repacked at load into panels of 16 rows.
+  /// Weights are repacked at load into panels of 16 rows; the cache's capacity is a multiple of 16.
   static let panelRows = 16
-  /// The KV cache's capacity is a multiple of this.
-  static let capacityMultiple = 16
+  /// The most rows of logits that are computed together.
+  static let logitsRows = 32
+  /// Buffers of this size and more lie on huge pages, which they fill.
+  static let hugePage = 2 << 20
+  static let cacheFormats: [BlockFormat] = [.f16, .f32]
+  /// Formats with integer kernels; other packed ones stay rows of blocks, decoded as they are used.
+  static let integerFormats = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+  static let floatFormats = ["F32", "F16", "BF16"]
 
-  init(model: ModelShape, request: FootprintRequest, profile: RuntimeProfile) {
+  init(model: ModelShape, request: FootprintRequest, profile: RuntimeProfile) throws(FootprintError) {
+    for format in [request.keyFormat, request.valueFormat] where !Self.cacheFormats.contains(format) {
+      throw .unsupported(
+        what: "a KV cache of type \(format.name) in the profile \(profile.name)", known: Self.cacheFormats.map(\.name))
+    }
     self.model = model
     self.request = request
     microBatch = request.microBatch ?? profile.microBatch ?? 512
+    programBytes = profile.programBytes
   }
 
   func items() throws(FootprintError) -> [FootprintItem] {
-    // [kvHeads, capacity, headDim] per layer, in full length even where a window would do with less.
-    let capacity = Formula("context", request.context).roundedUp(to: Self.capacityMultiple)
-    return try weightItems(of: model, rowMultiple: Self.panelRows, vectors: WeightEncoding(.f32))
-      + cacheItems("", AttentionLayer.all(of: model), cells: capacity, request: request)
-      + computeItems() + fileItems(of: model)
+    let weights = try weightItems(of: model, vectors: WeightEncoding(.f32)) { tensor in
+      let encoding = tensor.encoding
+      guard (Self.integerFormats + Self.floatFormats).contains(encoding.name) else {
+        return buffer(encoding.formula(rows: Formula("rows", tensor.shape.rows), columns: tensor.shape.columns))
+      }
+      let panel = encoding.formula(rows: Formula("rows of a panel", Self.panelRows), columns: tensor.shape.columns)
+      return buffer(Formula("rows", tensor.shape.rows).divided(by: Self.panelRows) * panel.roundedUp(to: 64))
+    }
+    let program = try FootprintItem(.overhead, "program, tokenizer and threads", Formula("bytes", programBytes))
+    return try weights + cacheItems() + computeItems() + [program]
   }
 
-  /// F32 activations of one prompt chunk, reused by every layer, and one row of logits per sequence.
+  /// As Buffer allocates: a tail of 64 bytes that vector loads may touch, then whole lines or huge pages.
+  private func buffer(_ bytes: Formula) -> Formula {
+    let padded = bytes + 64
+    return padded.roundedUp(to: (bytes.value ?? 0) >= Self.hugePage ? Self.hugePage : 64)
+  }
+
+  /// Per layer, keys [kvHeads, capacity, keyLength] and values [kvHeads, capacity, valueLength rounded up to 16]; in
+  /// full length even where a window would do with less.
+  private func cacheItems() throws(FootprintError) -> [FootprintItem] {
+    let dimensions = try Dimensions(model)
+    let capacity = Formula("context", request.context).roundedUp(to: Self.panelRows)
+    let layers = Formula("layers", try model.required("block_count"))
+    var items: [FootprintItem] = []
+    for (name, format, length) in [
+      ("keys", request.keyFormat, dimensions.keyLength),
+      ("values", request.valueFormat, dimensions.valueLength.roundedUp(to: Self.panelRows)),
+    ] {
+      let layer = dimensions.keyValueHeads * capacity * length * Formula("\(format.name) bytes", format.bytesPerBlock)
+      items.append(
+        try FootprintItem(.kvCache, "\(name) \(format.name)", Formula("batch", request.batch) * layers * buffer(layer)))
+    }
+    return items
+  }
+
+  /// The buffers of a session, which every layer uses again. F32.
   private func computeItems() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
     let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
+    let tokens = Formula("tokens", min(microBatch, request.context))
     let queries = dimensions.heads * dimensions.keyLength
-    let keysAndValues = dimensions.keyValueHeads * (dimensions.keyLength + dimensions.valueLength)
-    let tokens = Formula("tokens", min(microBatch, request.context * request.batch))
-    return [
-      try FootprintItem(
-        .compute, "activations", 4 * tokens * (2 * dimensions.width + 2 * queries + keysAndValues + 2 * feedForward)),
-      try FootprintItem(.compute, "logits", 4 * Formula("batch", request.batch) * dimensions.vocabulary),
+    let attended = dimensions.heads * dimensions.valueLength
+    let rows: [(name: String, columns: [Formula])] = [
+      ("residual and norm", [dimensions.width, dimensions.width]),
+      ("queries and attention", [queries, attended]),
+      (
+        "keys and values",
+        [dimensions.keyValueHeads * dimensions.keyLength, dimensions.keyValueHeads * dimensions.valueLength]
+      ),
+      ("gate and up", [feedForward, feedForward]),
     ]
+    let batch = Formula("batch", request.batch)
+    var items: [FootprintItem] = []
+    for (name, columns) in rows {
+      items.append(try FootprintItem(.compute, name, batch * .sum(columns.map { buffer(4 * tokens * $0) })))
+    }
+    let widest = Formula.max(dimensions.width, attended, feedForward)
+    let encodings = Set(model.tensors.filter { $0.role != .vectors }.map(\.encoding.name))
+    if !encodings.isDisjoint(with: Self.integerFormats) {
+      items.append(
+        try FootprintItem(
+          .compute, "product input, int8", batch * buffer((tokens * widest).divided(by: 32) * Formula("bytes", 44))))
+    }
+    if !encodings.isSubset(of: Self.integerFormats) {
+      items.append(try FootprintItem(.compute, "product input, F32", batch * buffer(4 * tokens * widest)))
+    }
+    let logits = Formula("rows", min(Self.logitsRows, microBatch, request.context)) * dimensions.vocabulary
+    items.append(try FootprintItem(.compute, "logits", batch * buffer(4 * logits)))
+    let pairs = Formula("rotary", try model.required("rope.dimension_count")).divided(by: 2)
+    items.append(
+      try FootprintItem(.compute, "rotary table", batch * 2 * buffer(4 * pairs * Formula("context", request.context))))
+    return items
   }
 }

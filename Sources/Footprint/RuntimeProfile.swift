@@ -22,6 +22,8 @@ public struct RuntimeProfile: Hashable, Sendable {
   public let hasFullLogits: Bool
   /// The part of the device's memory that it may take, 0 to 1.
   public let utilization: Double
+  /// Of the process before it loads anything.
+  public let programBytes: Int
 
   /// The profiles under Formats/, in the order of the table.
   public static func all() throws(FootprintError) -> [RuntimeProfile] {
@@ -51,6 +53,7 @@ public struct RuntimeProfile: Hashable, Sendable {
     microBatch = json["microBatch"]?.int
     usesFlashAttention = json["flashAttention"]?.bool ?? false
     hasFullLogits = json["fullLogits"]?.bool ?? false
+    programBytes = json["programBytes"]?.int ?? 0
     utilization = json["utilization"]?.double ?? 1
   }
 }

@@ -13,7 +13,8 @@ struct TransformersLaw: RuntimeLaw {
     let prompt = request.promptTokens ?? request.context
     let cacheBytes = cache.reduce(0) { $0 + $1.bytes }
     // The cache grows while generating: during the prompt, this part of it is not there yet.
-    let notYet = Formula("cache of \(request.context - prompt) tokens to come", cacheBytes / request.context * (request.context - prompt))
+    let notYet = Formula(
+      "cache of \(request.context - prompt) tokens to come", cacheBytes / request.context * (request.context - prompt))
     let prefill = try prefill(tokens: Formula("batch", request.batch) * Formula("prompt", prompt))
     let peak = Formula.excess(of: prefill.bytes, over: notYet)
     return try weightItems(of: model) + cache
@@ -26,7 +27,8 @@ struct TransformersLaw: RuntimeLaw {
     let layer = 2 * tokens * (3 * feedForward + 4 * dimensions.width)
     var moments: [(name: String, bytes: Formula)] = [("the prompt's feed-forward layers", layer)]
     if profile.hasFullLogits {
-      moments.append(("the prompt's logits (FP16 and FP32)", tokens * (6 * dimensions.vocabulary + 2 * dimensions.width)))
+      moments.append(
+        ("the prompt's logits (FP16 and FP32)", tokens * (6 * dimensions.vocabulary + 2 * dimensions.width)))
     }
     if !(request.flashAttention ?? profile.usesFlashAttention) {
       let prompt = Formula("prompt", request.promptTokens ?? request.context)

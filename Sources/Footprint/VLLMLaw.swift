@@ -19,8 +19,11 @@ struct VLLMLaw: RuntimeLaw {
     return try weightItems(of: model)
       + cacheItems("", AttentionLayer.all(of: model), cells: cells, request: request)
       + [
-        FootprintItem(.compute, "activations of the profiling run", 2 * tokens * (3 * feedForward + 4 * dimensions.width)),
-        FootprintItem(.compute, "logits of the profiling run", 4 * Formula("sequences", Self.profiledSequences) * dimensions.vocabulary),
+        FootprintItem(
+          .compute, "activations of the profiling run", 2 * tokens * (3 * feedForward + 4 * dimensions.width)),
+        FootprintItem(
+          .compute, "logits of the profiling run",
+          4 * Formula("sequences", Self.profiledSequences) * dimensions.vocabulary),
       ] + fileItems(of: model)
   }
 }

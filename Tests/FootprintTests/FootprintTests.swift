@@ -3,12 +3,14 @@ import IR
 import Testing
 
 @Suite struct FootprintTests {
-  @Test("parameters and weight bytes", arguments: [
-    (Configurations.smolLM2, 134_515_008, BlockFormat.bf16, 269_030_016),
-    (Configurations.llama2, 6_738_415_616, .f16, 13_476_831_232),
-    (Configurations.llama2, 6_738_415_616, .f32, 26_953_662_464),
-    (Configurations.llama3, 8_030_261_248, .bf16, 16_060_522_496),
-  ])
+  @Test(
+    "parameters and weight bytes",
+    arguments: [
+      (Configurations.smolLM2, 134_515_008, BlockFormat.bf16, 269_030_016),
+      (Configurations.llama2, 6_738_415_616, .f16, 13_476_831_232),
+      (Configurations.llama2, 6_738_415_616, .f32, 26_953_662_464),
+      (Configurations.llama3, 8_030_261_248, .bf16, 16_060_522_496),
+    ])
   func weights(configuration: String, parameters: Int, format: BlockFormat, bytes: Int) throws {
     let model = try shape(configuration, format)
     #expect(model.parameterCount == parameters)
@@ -18,53 +20,81 @@ import Testing
   @Test("as if quantized: scales and norms counted")
   func quantized() throws {
     let model = try shape(Configurations.smolLM2).formatted(as: pure(.q8_0))
-    let footprint = try Footprint(of: model, for: FootprintRequest(context: 512))
-    // 61 norms of 576 in F32; all else 34 bytes for 32. Every row count is a multiple of 16 here.
+    let footprint = try Footprint(of: model, for: llamaCpp(context: 512))
+    // 61 norms of 576 in F32; all else 34 bytes for 32.
     let norms = 61 * 576
     #expect(footprint.weightsBytes == (134_515_008 - norms) / 32 * 34 + norms * 4)
     #expect(abs(model.bitsPerWeight - 8.506) < 0.001)
   }
 
-  @Test("rows are padded to panels of 16 at load")
-  func panels() throws {
-    let odd = Configurations.smolLM2.replacing("49152", with: "49153")
-    let model = try shape(odd).formatted(as: pure(.q4_0))
+  @Test(
+    "our runtime: panels of 16 rows, whole cache lines, large buffers on whole huge pages",
+    arguments: [
+      // rows, bytes of the embedding's buffer; 576 columns in Q4_0 are 324 bytes a row
+      (4096, 4096 * 324 + 64), (4097, 4112 * 324 + 64), (49153, 16 << 20),
+    ])
+  func panels(rows: Int, bytes: Int) throws {
+    let model = try shape(Configurations.smolLM2.replacing("49152", with: "\(rows)")).formatted(as: pure(.q4_0))
     let footprint = try Footprint(of: model, for: FootprintRequest(context: 512))
     let embedding = try #require(footprint.items.first { $0.name == "embedding Q4_0" })
-    #expect(embedding.bytes == 49168 * 576 / 32 * 18)
+    #expect(embedding.bytes == bytes)
   }
 
-  @Test("KV cache", arguments: [
-    // 2 × 30 layers × 3 heads × 64 × 2 bytes a token
-    (Configurations.smolLM2, 512, 1, BlockFormat.f16, 23_040 * 512),
-    (Configurations.smolLM2, 513, 1, .f16, 23_040 * 528),
-    (Configurations.smolLM2, 8192, 4, .f16, 23_040 * 8192 * 4),
-    (Configurations.smolLM2, 512, 1, .f32, 46_080 * 512),
-    (Configurations.smolLM2, 512, 1, .q8_0, 23_040 / 64 * 34 * 512),
-    (Configurations.smolLM2, 512, 1, .q4_0, 23_040 / 64 * 18 * 512),
-    (Configurations.llama2, 4096, 1, .f16, 524_288 * 4096),
-    (Configurations.llama3, 8192, 1, .f16, 131_072 * 8192),
-  ])
+  @Test(
+    "KV cache of llama.cpp: cells in multiples of 256",
+    arguments: [
+      // 2 × 30 layers × 3 heads × 64 × 2 bytes a token
+      (Configurations.smolLM2, 512, 1, BlockFormat.f16, 23_040 * 512),
+      (Configurations.smolLM2, 513, 1, .f16, 23_040 * 768),
+      (Configurations.smolLM2, 8192, 4, .f16, 23_040 * 8192 * 4),
+      (Configurations.smolLM2, 512, 1, .f32, 46_080 * 512),
+      (Configurations.smolLM2, 512, 1, .q8_0, 23_040 / 64 * 34 * 512),
+      (Configurations.smolLM2, 512, 1, .q4_0, 23_040 / 64 * 18 * 512),
+      (Configurations.llama2, 4096, 1, .f16, 524_288 * 4096),
+      (Configurations.llama3, 8192, 1, .f16, 131_072 * 8192),
+    ])
   func cache(configuration: String, context: Int, batch: Int, format: BlockFormat, bytes: Int) throws {
-    let request = FootprintRequest(context: context, batch: batch, keyFormat: format, valueFormat: format)
+    var request = try llamaCpp(context: context)
+    request.batch = batch
+    request.keyFormat = format
+    request.valueFormat = format
     #expect(try Footprint(of: shape(configuration), for: request).kvCacheBytes == bytes)
+  }
+
+  @Test(
+    "KV cache of our runtime: positions in multiples of 16, a buffer for K and V of each layer",
+    arguments: [
+      // 30 layers × 2 × (3 heads × 64 × 2 bytes × positions + 64)
+      (512, 1, BlockFormat.f16, 60 * (384 * 512 + 64)), (513, 1, .f16, 60 * (384 * 528 + 64)),
+      (512, 3, .f32, 3 * 60 * (768 * 512 + 64)), (8192, 1, .f16, 60 * (4 << 20)),
+    ])
+  func ownCache(context: Int, batch: Int, format: BlockFormat, bytes: Int) throws {
+    let request = FootprintRequest(context: context, batch: batch, keyFormat: format, valueFormat: format)
+    #expect(try Footprint(of: shape(Configurations.smolLM2), for: request).kvCacheBytes == bytes)
   }
 
   @Test("the total is the sum of the items, and every item has its formula")
   func totals() throws {
     let footprint = try Footprint(of: shape(Configurations.llama3), for: FootprintRequest(context: 4096, batch: 2))
     #expect(footprint.totalBytes == footprint.items.reduce(0) { $0 + $1.bytes })
-    #expect(footprint.totalBytes == footprint.weightsBytes + footprint.kvCacheBytes + footprint.computeBytes + footprint.overheadBytes)
+    #expect(
+      footprint.totalBytes == footprint.weightsBytes + footprint.kvCacheBytes + footprint.computeBytes
+        + footprint.overheadBytes)
     #expect(footprint.gradientBytes == 0 && footprint.optimizerBytes == 0)
     #expect(footprint.items.allSatisfy { !$0.formula.isEmpty })
     let keys = try #require(footprint.items.first { $0.part == .kvCache })
-    #expect(keys.formula == "batch 2 × ⌈context 4096⌉16 × elements in 32 layers 32768 × F16 bytes 2")
+    #expect(
+      keys.formula
+        == "batch 2 × layers 32 × ⌈kvHeads 8 × ⌈context 4096⌉16 × keyLength 128 × F16 bytes 2 + 64⌉2097152")
   }
 
-  @Test("impossible requests are refused by name", arguments: [
-    FootprintRequest(context: 0), FootprintRequest(context: 1 << 40), FootprintRequest(context: 512, batch: 0),
-    FootprintRequest(context: 512, keyFormat: .q4_K), FootprintRequest(context: 512, valueFormat: .i8),
-  ])
+  @Test(
+    "impossible requests are refused by name",
+    arguments: [
+      FootprintRequest(context: 0), FootprintRequest(context: 1 << 40), FootprintRequest(context: 512, batch: 0),
+      FootprintRequest(context: 512, keyFormat: .q4_K), FootprintRequest(context: 512, valueFormat: .i8),
+      FootprintRequest(context: 512, keyFormat: .q8_0),
+    ])
   func refused(request: FootprintRequest) throws {
     let model = try shape(Configurations.smolLM2)
     #expect(throws: FootprintError.self) { try Footprint(of: model, for: request) }

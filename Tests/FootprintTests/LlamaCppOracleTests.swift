@@ -31,7 +31,8 @@ import Testing
       if abs(ours - row.compute) > max(4, row.compute * 0.03) { missed.append((row.label, ours, row.compute)) }
     }
     let worst = missed.max { abs($0.ours / $0.theirs - 1) < abs($1.ours / $1.theirs - 1) }
-    #expect(missed.count * 10 <= rows.count, "\(missed.count) of \(rows.count) rows; worst: \(String(describing: worst))")
+    #expect(
+      missed.count * 10 <= rows.count, "\(missed.count) of \(rows.count) rows; worst: \(String(describing: worst))")
     // What is known to be off: holes in the allocator's arena that no formula sees. Never by more than this.
     #expect(missed.allSatisfy { abs($0.ours / $0.theirs - 1) < 0.15 }, "\(String(describing: worst))")
   }
@@ -59,7 +60,8 @@ import Testing
       return Row(
         label: String(decoding: value.serialized(), as: UTF8.self),
         model: try shape(of: models[ByteString(name)]?.object, format: type), request: request,
-        weights: try integer("modelMiB"), cache: try integer("contextMiB"), compute: try #require(row["computeMiB"]?.double))
+        weights: try integer("modelMiB"), cache: try integer("contextMiB"),
+        compute: try #require(row["computeMiB"]?.double))
     }
   }
 
@@ -91,7 +93,8 @@ import Testing
       for layer in span[0]..<span[1] {
         tensors.append(
           .init(
-            name: ByteString(pattern.replacing("{layer}", with: "\(layer)")), shape: shape, format: isVector ? .f32 : format))
+            name: ByteString(pattern.replacing("{layer}", with: "\(layer)")), shape: shape,
+            format: isVector ? .f32 : format))
       }
     }
     return ModelShape(family: "oracle", hyperparameters: hyperparameters, tensors: tensors)

@@ -36,3 +36,7 @@ func pure(_ format: BlockFormat) -> ModelShape.FormatChoice {
 
 /// Where Fixtures/ is: this file lies in Tests/FootprintTests.
 let repositoryRoot = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
+
+func llamaCpp(context: Int) throws -> FootprintRequest {
+  FootprintRequest(context: context, profile: try RuntimeProfile.named("llama.cpp"))
+}

@@ -1,6 +1,6 @@
 internal import IR
 
-/// Q4_0, Q5_0, Q8_0: x = d · code.
+/// Q4_0, Q5_0, Q8_0 and kin: x = d · code.
 extension ReferenceCodec {
   static let symmetric: [ReferenceCodec] = [
     ReferenceCodec(.q4_0) { bytes in
@@ -29,6 +29,11 @@ extension ReferenceCodec {
       return headed(d) + values.map { value in
         UInt8(bitPattern: Int8(truncated((value * inverse).rounded(.toNearestOrAwayFromZero), to: -128...127)))
       }
+    },
+    // Formats of activations, which no file should hold.
+    ReferenceCodec(.q8_1) { bytes in bytes[4...].map { Float(Int8(bitPattern: $0)) * bytes.half(at: 0) } },
+    ReferenceCodec(.q8_K) { bytes in
+      bytes[4..<260].map { Float(Int8(bitPattern: $0)) * Float(bitPattern: bytes.u32(at: 0)) }
     },
   ]
 

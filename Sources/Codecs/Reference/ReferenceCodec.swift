@@ -20,7 +20,7 @@ public struct ReferenceCodec: Sendable {
     self.encode = encode
   }
 
-  public static let all: [ReferenceCodec] = plainNumbers + symmetric + affine
+  public static let all: [ReferenceCodec] = plainNumbers + symmetric + affine + superBlocks + levels + fewBits + grids
 }
 
 extension [UInt8] {
