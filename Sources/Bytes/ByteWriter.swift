@@ -6,12 +6,16 @@ public struct ByteWriter {
 
   public var count: Int { bytes.count }
 
+  /// Inlined, because a generic call across modules costs a hundred times the write.
+  @inlinable
   public mutating func append<T: FixedWidthInteger>(_ value: T) {
-    var rest = value
-    for _ in 0..<MemoryLayout<T>.size {
-      bytes.append(UInt8(truncatingIfNeeded: rest))
-      if MemoryLayout<T>.size > 1 { rest >>= 8 }
-    }
+    append(bits: UInt64(truncatingIfNeeded: value), byteCount: MemoryLayout<T>.size)
+  }
+
+  /// The lowest `byteCount` bytes of `bits`.
+  public mutating func append(bits: UInt64, byteCount: Int) {
+    precondition(byteCount >= 0 && byteCount <= 8, "numbers have up to eight bytes")
+    for index in 0..<byteCount { bytes.append(UInt8(truncatingIfNeeded: bits >> UInt64(8 * index))) }
   }
 
   public mutating func append(_ value: Float) { append(value.bitPattern) }

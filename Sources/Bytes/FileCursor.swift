@@ -18,13 +18,23 @@ public struct FileCursor {
 
   public var remaining: Int { file.byteCount - offset }
 
-  public mutating func readInteger<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type = T.self) throws(FileError) -> T {
-    try ensure(MemoryLayout<T>.size)
-    var value = T.zero
-    for index in stride(from: MemoryLayout<T>.size - 1, through: 0, by: -1) {
-      value = (MemoryLayout<T>.size == 1 ? 0 : value << 8) | T(truncatingIfNeeded: window[offset - windowOffset + index])
+  /// Inlined, because a generic call across modules costs a hundred times the read.
+  @inlinable
+  public mutating func readInteger<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type = T.self) throws(FileError)
+    -> T
+  {
+    T(truncatingIfNeeded: try readBits(byteCount: MemoryLayout<T>.size))
+  }
+
+  /// A little-endian number of one to eight bytes.
+  public mutating func readBits(byteCount: Int) throws(FileError) -> UInt64 {
+    precondition(byteCount >= 1 && byteCount <= 8, "numbers have one to eight bytes")
+    try ensure(byteCount)
+    var value: UInt64 = 0
+    for index in stride(from: offset - windowOffset + byteCount - 1, through: offset - windowOffset, by: -1) {
+      value = value << 8 | UInt64(window[index])
     }
-    offset += MemoryLayout<T>.size
+    offset += byteCount
     return value
   }
 

@@ -13,7 +13,8 @@ extension JSONError {
   /// From the start of the text.
   public var offset: Int {
     switch self {
-    case .unexpected(_, _, let offset), .endOfText(let offset), .duplicateKey(_, let offset), .invalidEscape(let offset),
+    case .unexpected(_, _, let offset), .endOfText(let offset), .duplicateKey(_, let offset),
+      .invalidEscape(let offset),
       .invalidNumber(let offset), .controlCharacter(let offset), .tooDeep(_, let offset):
       offset
     }

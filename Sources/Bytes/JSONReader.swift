@@ -210,7 +210,9 @@ public struct JSONReader: ~Escapable {
     guard offset + 4 <= bytes.count else { throw .endOfText(offset: offset) }
     var code: UInt32 = 0
     for _ in 0..<4 {
-      guard let digit = Character(Unicode.Scalar(bytes[offset])).hexDigitValue else { throw .invalidEscape(offset: start) }
+      guard let digit = Character(Unicode.Scalar(bytes[offset])).hexDigitValue else {
+        throw .invalidEscape(offset: start)
+      }
       code = code << 4 | UInt32(digit)
       offset += 1
     }

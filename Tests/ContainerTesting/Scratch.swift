@@ -6,13 +6,22 @@ public import SystemPackage
 /// A fresh directory, removed at the end.
 public final class Scratch: Sendable {
   public let path: FilePath
+  private let isTemporary: Bool
 
   public init() {
     var template = Array("/tmp/quern-test-XXXXXX".utf8CString)
     path = unsafe FilePath(String(cString: mkdtemp(&template)))
+    isTemporary = true
   }
 
-  deinit { _ = unsafe system("rm -rf \(path)") }
+  /// A named directory that stays.
+  public init(under folder: FilePath, name: String) {
+    path = folder.appending(name)
+    isTemporary = false
+    unsafe _ = mkdir(path.string, 0o777)
+  }
+
+  deinit { if isTemporary { _ = unsafe system("rm -rf \(path)") } }
 
   /// Writes `bytes`, then a hole up to `byteCount`.
   public func write(_ bytes: [UInt8], to name: String, byteCount: Int? = nil) throws -> FilePath {
@@ -63,6 +72,9 @@ public final class Scratch: Sendable {
     }
   }
 }
+
+/// Where to leave files for other programs to check, when asked to.
+public let peerFolder: FilePath? = unsafe getenv("QUERN_PEER_FILES").map { unsafe FilePath(String(cString: $0)) }
 
 /// Flipped bits and the extremes.
 public func corruptValues(of byte: UInt8) -> [UInt8] { [byte ^ 1, byte ^ 0x10, byte ^ 0x80, byte &+ 1, 0, 0xFF] }

@@ -77,4 +77,18 @@ import Testing
       #expect(throws: GGUFError.self) { try GGUFLayout(metadata: Metadata(), tensors: [good], alignment: alignment) }
     }
   }
+
+  /// For Tests/Peers/check_containers.py, which reads what this writes with the formats' own packages.
+  @Test(.enabled(if: peerFolder != nil)) func writeForPeers() throws {
+    let scratch = Scratch(under: try #require(peerFolder), name: "gguf")
+    for path in GGUFReaderTests.wholeFiles {
+      let part = try GGUFPart(path)
+      let layout = try GGUFLayout(stem: path.stem ?? "", metadata: part.metadata, tensors: part.tensors)
+      for file in layout.files { _ = try scratch.write(file) }
+    }
+    let whole = try GGUFFile(GGUFReaderTests.wholeFiles[0])
+    let layout = try GGUFLayout(
+      stem: "parts", metadata: whole.metadata, tensors: whole.tensors, maximumPartBytes: 900)
+    for file in layout.files { _ = try scratch.write(file) }
+  }
 }

@@ -79,4 +79,14 @@ import Testing
       #expect(throws: error) { try SafetensorsLayout(tensors: tensors, metadata: metadata) }
     }
   }
+
+  /// For Tests/Peers/check_containers.py, which reads what this writes with the formats' own packages.
+  @Test(.enabled(if: peerFolder != nil)) func writeForPeers() throws {
+    for path in SafetensorsReaderTests.goodFiles {
+      let scratch = Scratch(under: try #require(peerFolder), name: "safetensors-\(path.stem ?? "")")
+      let file = try SafetensorsFile(path)
+      let layout = try SafetensorsLayout(tensors: file.tensors, metadata: file.metadata)
+      _ = try scratch.write(layout.files[0])
+    }
+  }
 }

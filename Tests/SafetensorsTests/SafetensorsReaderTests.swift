@@ -83,7 +83,8 @@ import Testing
     for good in Self.goodFiles {
       let file = try InputFile(good)
       let bytes = try file.read(at: 0, count: file.byteCount)
-      try scratch.corruptions(of: bytes, range: 0..<min(bytes.count, 2048), values: corruptValues(of:)) { path, offset in
+      try scratch.corruptions(of: bytes, range: 0..<min(bytes.count, 2048), values: corruptValues(of:)) {
+        path, offset in
         guard let file = try? SafetensorsFile(path) else { return }
         for tensor in file.tensors where (try? tensor.readAll()) == nil {
           Issue.record("\(good), byte \(offset) changed: \(tensor.name) cannot be read")

@@ -43,7 +43,8 @@ public enum GGUFError: Error, Hashable, Sendable {
   /// Data that does not begin at a multiple of the alignment.
   case misaligned(path: FilePath, tensor: ByteString, dataOffset: UInt64, alignment: Int, offset: Int)
   /// Data reaching past the end of the file.
-  case outOfRange(path: FilePath, tensor: ByteString, dataOffset: UInt64, byteCount: Int, fileByteCount: Int, offset: Int)
+  case outOfRange(
+    path: FilePath, tensor: ByteString, dataOffset: UInt64, byteCount: Int, fileByteCount: Int, offset: Int)
   /// Two tensors share the bytes at `offset`.
   case overlap(path: FilePath, tensor: ByteString, other: ByteString, offset: Int)
 

@@ -144,7 +144,8 @@ struct GGUFHeaderParser {
 
   /// Types that ggml once had, so that an old file's error can name them.
   private static let withdrawnTypes: [UInt32: String] = [
-    4: "Q4_2, withdrawn", 5: "Q4_3, withdrawn", 31: "Q4_0_4_4, withdrawn: use Q4_0", 32: "Q4_0_4_8, withdrawn: use Q4_0",
+    4: "Q4_2, withdrawn", 5: "Q4_3, withdrawn", 31: "Q4_0_4_4, withdrawn: use Q4_0",
+    32: "Q4_0_4_8, withdrawn: use Q4_0",
     33: "Q4_0_8_8, withdrawn: use Q4_0", 36: "IQ4_NL_4_4, withdrawn: use IQ4_NL",
     37: "IQ4_NL_4_8, withdrawn: use IQ4_NL", 38: "IQ4_NL_8_8, withdrawn: use IQ4_NL",
   ]

@@ -16,7 +16,9 @@ enum GGUFHeaderWriter {
       append(entry.value, to: &bytes)
     }
     for (tensor, offset) in zip(tensors, offsets) {
-      guard let type = tensor.format.ggmlType else { preconditionFailure("\(tensor.name): \(tensor.format.name) in GGUF") }
+      guard let type = tensor.format.ggmlType else {
+        preconditionFailure("\(tensor.name): \(tensor.format.name) in GGUF")
+      }
       append(tensor.name, to: &bytes)
       bytes.append(UInt32(tensor.shape.dimensions.count))
       for dimension in tensor.shape.dimensions.reversed() { bytes.append(UInt64(dimension)) }

@@ -16,7 +16,8 @@ public struct GGUFLayout: Sendable {
   ///   - alignment: in bytes; nil takes `general.alignment`, or 32. Another than 32 is recorded in every part.
   ///   - maximumPartBytes: of tensor data in one part; a single larger tensor gets a part of its own. Nil: one file.
   public init(
-    stem: String = "model", metadata: Metadata, tensors: [TensorRef], alignment: Int? = nil, maximumPartBytes: Int? = nil
+    stem: String = "model", metadata: Metadata, tensors: [TensorRef], alignment: Int? = nil,
+    maximumPartBytes: Int? = nil
   ) throws(GGUFError) {
     var metadata = metadata
     let alignment = alignment ?? metadata["general.alignment"]?.int ?? GGUFHeaderParser.defaultAlignment

@@ -39,7 +39,8 @@ struct GGUFValueReader {
     guard count <= limit else { throw .limitExceeded(path: path, item: items, name: name, limit: limit, offset: start) }
     // A sparse file can be longer than any memory; its header may not.
     guard offset <= limits.headerByteCount, count <= (limits.headerByteCount - offset) / minimumByteCount else {
-      throw .limitExceeded(path: path, item: "bytes in the header", name: "", limit: limits.headerByteCount, offset: start)
+      throw .limitExceeded(
+        path: path, item: "bytes in the header", name: "", limit: limits.headerByteCount, offset: start)
     }
     return Int(count)
   }
@@ -78,7 +79,8 @@ struct GGUFValueReader {
 
   private mutating func array(depth: Int) throws(GGUFError) -> MetadataArray {
     guard depth < limits.nestingDepth else {
-      throw .limitExceeded(path: path, item: "levels of arrays in", name: name, limit: limits.nestingDepth, offset: offset)
+      throw .limitExceeded(
+        path: path, item: "levels of arrays in", name: name, limit: limits.nestingDepth, offset: offset)
     }
     let type = try readType()
     let count = try readCount(

@@ -91,7 +91,8 @@ struct SafetensorsHeaderParser: ~Escapable {
     }
     let dataOffset = 8 + headerByteCount
     guard range[0] <= range[1], range[1] <= file.byteCount - dataOffset else {
-      throw .outOfRange(path: file.path, tensor: name, range: range, dataByteCount: file.byteCount - dataOffset, offset: keyOffset)
+      throw .outOfRange(
+        path: file.path, tensor: name, range: range, dataByteCount: file.byteCount - dataOffset, offset: keyOffset)
     }
     let begin = dataOffset + range[0]
     guard range[1] - range[0] == byteCount else {

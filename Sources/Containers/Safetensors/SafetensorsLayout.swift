@@ -81,11 +81,12 @@ public struct SafetensorsLayout: Sendable {
     for tensor in ordered {
       offsets.append(end)
       end += tensor.byteCount
-      header[tensor.name] = .object(JSONObject([
-        "dtype": .text(tensor.format.safetensorsName ?? ""),
-        "shape": .array(tensor.shape.dimensions.map(JSONValue.integer)),
-        "data_offsets": .array([.integer(end - tensor.byteCount), .integer(end)]),
-      ]))
+      header[tensor.name] = .object(
+        JSONObject([
+          "dtype": .text(tensor.format.safetensorsName ?? ""),
+          "shape": .array(tensor.shape.dimensions.map(JSONValue.integer)),
+          "data_offsets": .array([.integer(end - tensor.byteCount), .integer(end)]),
+        ]))
     }
     var json = JSONValue.object(header).serialized()
     json += repeatElement(UInt8(ascii: " "), count: (8 - json.count % 8) % 8)
@@ -108,6 +109,7 @@ public struct SafetensorsLayout: Sendable {
       }
     }
     let size = JSONObject(["total_size": .integer(total)])
-    return JSONValue.object(JSONObject(["metadata": .object(size), "weight_map": .object(places)])).serialized(pretty: true) + [UInt8(ascii: "\n")]
+    return JSONValue.object(JSONObject(["metadata": .object(size), "weight_map": .object(places)])).serialized(
+      pretty: true) + [UInt8(ascii: "\n")]
   }
 }

@@ -1,0 +1,58 @@
+"""Brings Fixtures/manifest.json up to date: every fixture's size and digest, which script made it, and what it proves.
+
+    python update_manifest.py [--check]
+
+Rows come from the folder rules below; a file that no rule covers is an error. With --check nothing is written, and the
+exit status tells whether the manifest was up to date.
+"""
+
+import hashlib
+import json
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MANIFEST = ROOT / "manifest.json"
+
+# Folder or file under Fixtures, generator, what it proves. The longest matching prefix counts.
+RULES = [
+    ("gguf/good/llama-split", "generators/make_gguf_fixtures.py", "parts written by llama-gguf-split are read, and written alike"),
+    ("gguf/good/python-split", "generators/make_gguf_fixtures.py", "parts written by gguf-py are read, and written alike"),
+    ("gguf/good/", "generators/make_gguf_fixtures.py", "files written by gguf-py are read, and written byte for byte"),
+    ("gguf/bad/", "generators/make_gguf_fixtures.py", "each rule of Formats/Specs/gguf.md is enforced, with name and offset"),
+    ("safetensors/good/", "generators/make_safetensors_fixtures.py", "files written by the reference implementation are read"),
+    ("safetensors/bad/", "generators/make_safetensors_fixtures.py",
+     "each rule of Formats/Specs/safetensors.md is enforced, with name and offset"),
+    ("vectors/codecs/", "generators/make_codec_vectors.py", "codecs decode and encode as ggml does"),
+    ("vectors/codecs/llama-quantize-errors.json", "generators/make_codec_errors.py",
+     "codecs lose no more than llama-quantize"),
+    ("footprint/llama-fit-params.json", "generators/llama_fit_oracle.py", "memory forecasts agree with llama.cpp's allocator"),
+    ("models/kjv-llama/", "models/kjv-llama/train.py", "a really trained small model for quality measurements"),
+    ("text/wikitext2-part.txt", "", "text for perplexity, from WikiText-2"),
+]
+
+
+def row(path):
+    name = path.relative_to(ROOT).as_posix()
+    matching = [rule for rule in RULES if name.startswith(rule[0])]
+    if not matching:
+        sys.exit(f"{name}: no row of RULES covers it")
+    _, generator, proves = max(matching, key=lambda rule: len(rule[0]))
+    data = path.read_bytes()
+    return {
+        "path": name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data), "generator": generator, "proves": proves,
+    }
+
+
+def main():
+    files = sorted(path for path in ROOT.rglob("*") if path.is_file())
+    rows = [row(path) for path in files if path != MANIFEST and path.parent.name != "generators"]
+    text = "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
+    if "--check" in sys.argv:
+        if not MANIFEST.exists() or MANIFEST.read_text() != text:
+            sys.exit("Fixtures/manifest.json is out of date: run Fixtures/generators/update_manifest.py")
+        return
+    MANIFEST.write_text(text)
+
+
+main()
