@@ -148,7 +148,9 @@ void *bufferOf(size_t byteCount, size_t misalignment) {
   if (posix_memalign(&memory, 64, byteCount + misalignment + 2 * guardBytes)) puts("out of memory"), exit(2);
   uint8_t *start = (uint8_t *)memory + guardBytes + misalignment;
   uint32_t fill = 0x4b7a0000 + ++nextFill % 0x8000;  // some sixteen million: no result looks like it
-  for (uint8_t *p = start - guardBytes; p < start + byteCount + guardBytes; p++) *p = fillByte(fill, start, p);
+  uint8_t *at = start - guardBytes, *end = start + byteCount + guardBytes;
+  for (; at + 4 <= end; at += 4) memcpy(at, &fill, 4);
+  for (; at < end; at++) *at = fillByte(fill, start, at);
   buffers[bufferCount].memory = memory;
   buffers[bufferCount].start = start;
   buffers[bufferCount].byteCount = byteCount;
