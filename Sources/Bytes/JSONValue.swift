@@ -75,6 +75,12 @@ public struct JSONObject: Hashable, Sendable {
   }
 }
 
+extension JSONObject: ExpressibleByDictionaryLiteral {
+  public init(dictionaryLiteral members: (ByteString, JSONValue)...) {
+    for (key, value) in members { self[key] = value }
+  }
+}
+
 extension JSONValue {
   public var string: ByteString? { if case .string(let value) = self { value } else { nil } }
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }

@@ -5,6 +5,11 @@ public struct Metadata: Hashable, Sendable {
   public struct Entry: Hashable, Sendable {
     public var key: ByteString
     public var value: MetadataValue
+
+    public init(key: ByteString, value: MetadataValue) {
+      self.key = key
+      self.value = value
+    }
   }
 
   public private(set) var entries: [Entry] = []

@@ -1,0 +1,59 @@
+public import Bytes
+public import Catalog
+public import GGUF
+public import Passes
+public import Safetensors
+public import SystemPackage
+public import Tokenizers
+
+/// Why a model could not be opened, converted or written.
+public enum ConversionError: Error, Sendable {
+  case file(FileError)
+  case safetensors(SafetensorsError)
+  case gguf(GGUFError)
+  case json(path: FilePath, JSONError)
+  case tokenizer(path: FilePath, TokenizerError)
+  /// The checkpoint and its family's descriptor disagree.
+  case catalog(path: FilePath, CatalogError)
+  case pass(PassError)
+  /// The path is nothing we read; `detail` says what was looked for.
+  case unrecognized(path: FilePath, detail: String)
+  /// A value in the model that the chosen container or runtime cannot express.
+  case inexpressible(String)
+
+  /// The input's fault rather than the system's or the user's.
+  public var isMalformedInput: Bool {
+    switch self {
+    case .file(let error): Self.isMalformed(error)
+    case .json, .tokenizer, .catalog, .unrecognized: true
+    case .safetensors(.file(let error)), .gguf(.file(let error)): Self.isMalformed(error)
+    case .safetensors(.cannotStore), .gguf(.cannotLayOut): false
+    case .safetensors, .gguf: true
+    case .pass, .inexpressible: false
+    }
+  }
+
+  private static func isMalformed(_ error: FileError) -> Bool {
+    switch error {
+    case .truncated, .notARegularFile: true
+    case .system, .exists: false
+    }
+  }
+}
+
+extension ConversionError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .file(let error): "\(error)"
+    case .safetensors(let error): "\(error)"
+    case .gguf(let error): "\(error)"
+    case .json(let path, let error): "\(path): \(error)"
+    case .tokenizer(let path, let error): "\(path): \(error)"
+    case .catalog(let path, let error):
+      "\(error)".split(separator: "\n").map { "\(path): \($0)" }.joined(separator: "\n")
+    case .pass(let error): "\(error)"
+    case .unrecognized(let path, let detail): "\(path): \(detail)"
+    case .inexpressible(let problem): problem
+    }
+  }
+}

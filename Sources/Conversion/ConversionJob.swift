@@ -1,0 +1,143 @@
+import Bytes
+import Codecs
+import GGUF
+import IR
+public import Kernels
+public import Passes
+import Safetensors
+public import SystemPackage
+
+/// What a model can be written as.
+public enum OutputContainer: String, Sendable, CaseIterable {
+  case gguf
+  /// A Hugging Face directory.
+  case safetensors
+}
+
+/// A conversion that is decided and checked, and not yet done: open → plan → passes → write.
+public struct ConversionJob: Sendable {
+  private let opened: OpenedModel
+  private let model: Model
+  private let container: OutputContainer
+  private let ggufFileType: Int?
+
+  /// - Parameters:
+  ///   - plan: the formats to store tensors in, or nil to keep them.
+  ///   - ggufFileType: what a GGUF output calls the whole, or nil to take it from its tensors.
+  public init(
+    _ opened: OpenedModel, plan: QuantizationPlan?, ggufFileType: Int?, container: OutputContainer, kernels: Kernels
+  ) throws(ConversionError) {
+    guard opened.checkpoint.container != .configuration else {
+      throw .unrecognized(path: opened.checkpoint.path, detail: "a configuration has no weights to write")
+    }
+    self.opened = opened
+    self.container = container
+    self.ggufFileType = ggufFileType
+    do {
+      model = try Pipeline(plan.map { [ChangeFormats($0, kernels: kernels)] } ?? []).run(opened.model)
+    } catch { throw .pass(error) }
+  }
+
+  /// For progress: what `write` will report in all.
+  public var outputTensorBytes: Int { model.tensorByteCount }
+
+  /// Writes the output. On any error nothing remains under its name.
+  public func write(
+    to path: FilePath, overwrites: Bool, maximumShardBytes: Int?, pool: WorkerPool,
+    progress: @escaping @Sendable (Int) -> Void = { _ in }
+  ) throws(ConversionError) -> ConversionResult {
+    let streamer = TensorStreamer(pool: pool, progress: progress)
+    switch container {
+    case .gguf:
+      let name = opened.checkpoint.modelName
+      let export = try GGUFExport(opened, model: model, fileType: ggufFileType ?? Self.fileType(of: model), name: name)
+      let layout: GGUFLayout
+      do {
+        layout = try GGUFLayout(
+          stem: path.stem ?? "model", metadata: export.metadata, tensors: export.tensors,
+          maximumPartBytes: maximumShardBytes)
+      } catch { throw .gguf(error) }
+      do {
+        if layout.files.count == 1 {
+          let file = try AtomicFile(path, overwrites: overwrites)
+          try streamer.write(layout.files[0], to: file)
+          try file.commit()
+        } else {
+          for part in layout.files {
+            let file = try AtomicFile(path.removingLastComponent().appending(part.name), overwrites: overwrites)
+            try streamer.write(part, to: file)
+            try file.commit()
+          }
+        }
+      } catch { throw .file(error) }
+      return result(files: layout.files, others: 0, warnings: export.warnings)
+    case .safetensors:
+      let export = try HuggingFaceExport(opened, model: model)
+      let layout: SafetensorsLayout
+      do {
+        var metadata = Metadata()
+        metadata["format"] = .string("pt")
+        layout = try SafetensorsLayout(tensors: export.tensors, metadata: metadata, maximumShardBytes: maximumShardBytes)
+      } catch { throw .safetensors(error) }
+      do {
+        let folder = try AtomicDirectory(path)
+        var small = export.files
+        small[SafetensorsLayout.indexName] = layout.index
+        for (name, bytes) in small.sorted(by: { $0.key < $1.key }) {
+          let file = try AtomicFile(folder.workingPath.appending(name), overwrites: false)
+          try file.write(bytes, at: 0)
+          try file.commit()
+        }
+        for part in layout.files {
+          let file = try AtomicFile(folder.workingPath.appending(part.name), overwrites: false)
+          try streamer.write(part, to: file)
+          try file.commit()
+        }
+        try folder.commit()
+        return result(files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, warnings: export.warnings)
+      } catch { throw .file(error) }
+    }
+  }
+
+  private func result(files: [FileLayout], others: Int, warnings: [String]) -> ConversionResult {
+    ConversionResult(
+      container: container, fileByteCount: files.reduce(others) { $0 + $1.byteCount },
+      bitsPerWeight: Double(model.tensorByteCount) * 8 / Double(max(1, model.parameterCount)),
+      tensors: model.tensors.map { tensor in
+        let source = tensor.source as? RecodedSource
+        return .init(
+          name: tensor.name, from: opened.model[tensor.name]?.format ?? tensor.format, to: tensor.format,
+          elementCount: tensor.shape.elementCount, statistics: source?.statistics)
+      },
+      match: opened.report, produced: files.flatMap { $0.placements.map(\.tensor.name) },
+      warnings: warnings + nonFiniteWarnings())
+  }
+
+  private func nonFiniteWarnings() -> [String] {
+    model.tensors.compactMap { tensor in
+      guard let count = (tensor.source as? RecodedSource)?.statistics.nonFiniteCount, count > 0 else { return nil }
+      return "\(tensor.name) holds \(count) values that are not finite; \(tensor.format.name) stores them as \(tensor.format.kind == .packed ? "0" : "they are")"
+    }
+  }
+
+  /// What llama.cpp calls a file whose matrices are mostly of one type.
+  private static func fileType(of model: Model) -> Int {
+    var counts: [BlockFormat: Int] = [:]
+    for tensor in model.tensors where tensor.shape.dimensions.count > 1 {
+      counts[tensor.format, default: 0] += tensor.shape.elementCount
+    }
+    let fileTypes: [BlockFormat: Int] = [
+      .f32: 0, .f16: 1, .q4_0: 2, .q4_1: 3, .q8_0: 7, .q5_0: 8, .q5_1: 9, .q2_K: 10, .q3_K: 12, .q4_K: 15, .q5_K: 17,
+      .q6_K: 18, .iq2_XXS: 19, .iq2_XS: 20, .iq3_XXS: 23, .iq1_S: 24, .iq4_NL: 25, .iq3_S: 26, .iq2_S: 28, .iq4_XS: 30,
+      .iq1_M: 31, .bf16: 32, .tq1_0: 36, .tq2_0: 37, .mxfp4: 38, .nvfp4: 39, .q1_0: 40, .q2_0: 41,
+    ]
+    return counts.max { ($0.value, $0.key.name) < ($1.value, $1.key.name) }.flatMap { fileTypes[$0.key] } ?? 0
+  }
+}
+
+extension Checkpoint {
+  /// A name for people: the directory's, or the file's without its ending.
+  var modelName: String {
+    container == .gguf ? path.stem ?? "model" : path.removingLastComponent().lastComponent?.string ?? "model"
+  }
+}

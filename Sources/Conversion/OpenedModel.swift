@@ -1,0 +1,137 @@
+public import Bytes
+public import Catalog
+import GGUF
+public import IR
+public import SystemPackage
+import Tokenizers
+
+/// A checkpoint whose family is known: the model in the one form everything works on, and the account of its tensors.
+public struct OpenedModel: Sendable {
+  public let checkpoint: Checkpoint
+  public let architecture: ArchitectureDescriptor
+  public let model: Model
+  public let report: MatchReport
+
+  /// Opens, recognises and checks. Nothing but headers is read.
+  public init(_ path: FilePath, catalog: Catalog, limits: Limits = Limits()) throws(ConversionError) {
+    let checkpoint = try Checkpoint(path, limits: limits)
+    self.checkpoint = checkpoint
+    do {
+      switch checkpoint.container {
+      case .gguf:
+        let name = checkpoint.metadata["general.architecture"]?.string?.text ?? "(none named)"
+        architecture = try catalog.architecture(gguf: name)
+        (model, report) = try Self.match(gguf: checkpoint, architecture, named: name)
+      case .safetensors, .configuration:
+        guard let configuration = checkpoint.configuration else {
+          throw ConversionError.unrecognized(
+            path: checkpoint.path, detail: "no config.json beside it, so its family and dimensions are unknown; put the model's there")
+        }
+        architecture = try catalog.architecture(configuration: configuration)
+        (model, report) = try Self.match(huggingFace: checkpoint, architecture, configuration)
+      }
+    } catch let error as ConversionError {
+      throw error
+    } catch let error as CatalogError {
+      throw .catalog(path: checkpoint.path, error)
+    } catch {
+      preconditionFailure("an error of unknown type: \(error)")
+    }
+  }
+
+  private static func match(
+    gguf checkpoint: Checkpoint, _ architecture: ArchitectureDescriptor, named name: String
+  ) throws -> (Model, MatchReport) {
+    let shapes = Dictionary(checkpoint.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    var hyperparameters = try architecture.readHyperparameters(
+      from: .gguf(checkpoint.metadata, architecture: name), tensors: shapes)
+    if hyperparameters.string("rope.scaling.type") != "llama3",
+      let factors = checkpoint.tensors.first(where: { $0.name == "rope_freqs.weight" }), factors.format == .f32
+    {
+      do {
+        hyperparameters["rope.frequency_factors"] = .numbers(try factors.readAll().littleEndianFloats.map(Double.init))
+      } catch { throw ConversionError.file(error) }
+    }
+    let (tensors, report) = try architecture.match(checkpoint.tensors, naming: .gguf, hyperparameters: hyperparameters)
+    var tokenizer: TokenizerModel?
+    if checkpoint.metadata["tokenizer.ggml.tokens"] != nil {
+      do { tokenizer = try GGUFTokenizer.read(checkpoint.metadata)?.model } catch {
+        throw ConversionError.tokenizer(path: checkpoint.path, error)
+      }
+    }
+    let model = Model(
+      family: architecture.family, hyperparameters: hyperparameters, tensors: tensors, tokenizer: tokenizer,
+      metadata: checkpoint.metadata)
+    return (model, report)
+  }
+
+  private static func match(
+    huggingFace checkpoint: Checkpoint, _ architecture: ArchitectureDescriptor, _ configuration: JSONObject
+  ) throws -> (Model, MatchReport) {
+    let isBare = checkpoint.container == .configuration
+    var shapes: [ByteString: Shape] = [:]
+    for tensor in checkpoint.tensors {
+      if let name = architecture.canonicalName(of: tensor.name, naming: .huggingFace) { shapes[name] = tensor.shape }
+    }
+    let hyperparameters = try architecture.readHyperparameters(
+      from: .huggingFace(configuration), tensors: isBare ? nil : shapes)
+    let tokenizer: TokenizerModel?
+    if let json = checkpoint.companions["tokenizer.json"] {
+      do {
+        tokenizer = try TokenizerJSON.read(
+          tokenizer: json, configuration: checkpoint.companions["tokenizer_config.json"], modelConfiguration: configuration,
+          chatTemplate: checkpoint.companions["chat_template.jinja"])
+      } catch {
+        throw ConversionError.tokenizer(path: checkpoint.path.removingLastComponent().appending("tokenizer.json"), error)
+      }
+    } else {
+      tokenizer = nil
+    }
+    if isBare {
+      let tensors = architecture.instances(in: hyperparameters).map { instance in
+        TensorRef(
+          name: instance.name, sourceName: instance.huggingFaceNames.first, shape: instance.shape,
+          format: configuration.statedFormat ?? .f16, source: AbsentTensorSource(path: checkpoint.path))
+      }
+      let model = Model(
+        family: architecture.family, hyperparameters: hyperparameters, tensors: tensors, configuration: configuration)
+      return (model, MatchReport())
+    }
+    let (tensors, report) = try architecture.match(
+      checkpoint.tensors, naming: .huggingFace, hyperparameters: hyperparameters)
+    let model = Model(
+      family: architecture.family, hyperparameters: hyperparameters, tensors: tensors, tokenizer: tokenizer,
+      metadata: checkpoint.metadata, configuration: configuration)
+    return (model, report)
+  }
+}
+
+/// Stands for weights that a bare config.json does not have.
+struct AbsentTensorSource: TensorSource {
+  let path: FilePath
+
+  func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
+    throw .system(operation: "read weights (a configuration has none)", path: path, errno: .noSuchFileOrDirectory)
+  }
+}
+
+extension [UInt8] {
+  /// The bytes as little-endian F32.
+  var littleEndianFloats: [Float] {
+    stride(from: 0, to: count / 4 * 4, by: 4).map { at in
+      Float(bitPattern: self[at..<at + 4].reversed().reduce(UInt32(0)) { bits, byte in bits << 8 | UInt32(byte) })
+    }
+  }
+}
+
+extension JSONObject {
+  /// `dtype` (or, in older releases, `torch_dtype`) as a format.
+  var statedFormat: BlockFormat? {
+    switch (self["dtype"] ?? self["torch_dtype"])?.string?.text {
+    case "float32": .f32
+    case "float16": .f16
+    case "bfloat16": .bf16
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,75 @@
+public import Bytes
+public import IR
+public import Kernels
+import Synchronization
+
+/// Writes the files that containers laid out: tensors are read, converted and written slab by slab, on all threads.
+///
+/// A slab is a fixed number of rows, so the bytes (and the statistics of converted tensors) do not depend on the threads;
+/// memory is a few slabs per thread, whatever the model's size.
+public struct TensorStreamer: Sendable {
+  private let pool: WorkerPool
+  /// Called from any thread with the bytes that were just written.
+  private let progress: @Sendable (Int) -> Void
+
+  /// Elements of a slab: decoded, it stays in a core's second-level cache.
+  private static let slabElementCount = 1 << 16
+
+  public init(pool: WorkerPool, progress: @escaping @Sendable (Int) -> Void = { _ in }) {
+    self.pool = pool
+    self.progress = progress
+  }
+
+  /// Fills `file` with the layout's header and tensors. On an error the rest is skipped and the first one thrown.
+  public func write(_ layout: FileLayout, to file: AtomicFile) throws(FileError) {
+    try file.reserve(byteCount: layout.byteCount)
+    try file.write(layout.header, at: 0)
+    let slabs = Slabs(layout.placements)
+    let failure = Mutex<FileError?>(nil)
+    pool.run(tasks: slabs.count) { index in
+      guard failure.withLock({ $0 == nil }) else { return }
+      let (placement, rows) = slabs[index]
+      let tensor = placement.tensor
+      do throws(FileError) {
+        var bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)
+        try bytes.withMutableRawSpan { (span) throws(FileError) in try tensor.read(rows: rows, into: &span) }
+        try file.write(bytes, at: placement.offset + rows.lowerBound * tensor.rowByteCount)
+        progress(bytes.count)
+      } catch {
+        failure.withLock { $0 = $0 ?? error }
+      }
+    }
+    if let error = failure.withLock({ $0 }) { throw error }
+  }
+
+  /// All slabs of all tensors, numbered, without a list of them.
+  private struct Slabs: Sendable {
+    private let placements: [FileLayout.Placement]
+    private let rowsPerSlab: [Int]
+    /// The number of the first slab of each tensor, and the total at the end.
+    private let firstSlab: [Int]
+
+    init(_ placements: [FileLayout.Placement]) {
+      self.placements = placements
+      rowsPerSlab = placements.map { max(1, TensorStreamer.slabElementCount / max(1, $0.tensor.shape.columns)) }
+      var firstSlab = [0]
+      for (placement, rows) in zip(placements, rowsPerSlab) {
+        firstSlab.append((firstSlab.last ?? 0) + (placement.tensor.shape.rows + rows - 1) / rows)
+      }
+      self.firstSlab = firstSlab
+    }
+
+    var count: Int { firstSlab.last ?? 0 }
+
+    subscript(index: Int) -> (FileLayout.Placement, Range<Int>) {
+      var low = 0
+      var high = placements.count
+      while high - low > 1 {
+        let middle = (low + high) / 2
+        if firstSlab[middle] <= index { low = middle } else { high = middle }
+      }
+      let first = (index - firstSlab[low]) * rowsPerSlab[low]
+      return (placements[low], first..<min(first + rowsPerSlab[low], placements[low].tensor.shape.rows))
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import ArgumentParser
+import Bytes
+import Conversion
+import Kernels
+import Runtime
+import SystemPackage
+import Tokenizers
+
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Generate text.",
+    discussion: """
+      Greedy unless --temperature is above 0; the same seed gives the same text on every machine.
+
+        quern run model.gguf -p "In the beginning"
+      """)
+
+  @Argument(help: "A Hugging Face directory or .gguf file.")
+  var model: FilePath
+
+  @Option(name: .shortAndLong, help: "The text to continue.")
+  var prompt: String
+
+  @Option(name: [.customShort("n"), .long], help: "The most tokens to generate.")
+  var tokens = 64
+
+  @Option(help: "0 is greedy; larger is more varied.")
+  var temperature = 0.0
+
+  @Option(help: "Consider only this many of the most likely tokens.")
+  var topK = 40
+
+  @Option(help: "Consider only the most likely tokens with this much probability in all.")
+  var topP = 0.95
+
+  @Option(help: "For choices at a temperature above 0.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Do not stop at the end-of-sequence token.")
+  var ignoreEnd = false
+
+  @Option(help: "fast (int8 inputs where weights are packed) or exact.")
+  var arithmetic: Arithmetic = .fast
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if tokens < 1 { throw ValidationError("--tokens takes at least 1") }
+    if !(temperature >= 0) { throw ValidationError("--temperature takes 0 or more") }
+  }
+
+  func run() throws {
+    let processor = try common.processor()
+    let opened = try OpenedModel(model)
+    let tokenizer = try opened.tokenizer()
+    let running = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    var ids = try tokenizer.encode(prompt, addsSpecial: true).map(Int.init)
+    if ids.isEmpty, let beginning = tokenizer.model.bosID { ids = [beginning] }
+    guard !ids.isEmpty else { throw UsageError("an empty --prompt gives the model nothing to continue") }
+    let session = Session(running.transformer, capacity: ids.count + tokens)
+    var sampler = Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
+    var decoder = tokenizer.makeStreamingDecoder()
+    let promptStart = Clock.now()
+    try session.append(ids)
+    let generationStart = Clock.now()
+    var generated: [Int] = []
+    var output: [UInt8] = []
+    if !common.json { Terminal.standardOutput(Array(prompt.utf8)) }
+    while generated.count < tokens {
+      let next = sampler.pick(session.lastLogits())
+      if next == tokenizer.model.eosID, !ignoreEnd { break }
+      generated.append(next)
+      let bytes = try decoder.append(Int32(next))
+      output += bytes
+      if !common.json { Terminal.standardOutput(bytes) }
+      if generated.count < tokens { try session.append([next]) }
+    }
+    let rest = decoder.finish()
+    output += rest
+    let end = Clock.now()
+    let rates = (
+      prompt: Double(ids.count) / max(1e-9, generationStart - promptStart),
+      generation: Double(generated.count) / max(1e-9, end - generationStart)
+    )
+    if common.json {
+      return printJSON([
+        "text": .string(ByteString(bytes: output)), "promptTokens": .integer(ids.count),
+        "tokens": .array(generated.map { .integer($0) }), "promptTokensPerSecond": .double(rates.prompt),
+        "tokensPerSecond": .double(rates.generation),
+      ])
+    }
+    Terminal.standardOutput(rest + [UInt8(ascii: "\n")])
+    if Terminal.errorIsTerminal {
+      Terminal.standardError(
+        "\n\(ids.count) prompt tokens at \(Format.fixed(rates.prompt, 1))/s, \(generated.count) tokens at "
+          + "\(Format.fixed(rates.generation, 1))/s\n")
+    }
+  }
+}

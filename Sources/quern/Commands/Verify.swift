@@ -1,0 +1,160 @@
+import ArgumentParser
+import Bytes
+import Catalog
+import Conversion
+import IR
+import Kernels
+import Runtime
+import SystemPackage
+import Tokenizers
+import Verification
+
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Prove what a candidate lost against a reference, on a text.",
+    discussion: """
+      Both models run side by side over windows of the text; the second half of each window is scored, as \
+      llama-perplexity does it, so figures compare. Nothing is written. A threshold that is not met ends with status 3. \
+      With one MODEL only, its perplexity is measured.
+
+        quern verify model.gguf model-int4.gguf --text eval.txt
+        quern verify f16.gguf int4.gguf --text eval.txt --max-kld 0.05 --max-ppl-increase 1%
+      """)
+
+  @Argument(help: "The model that is right: usually the unquantized one.")
+  var reference: FilePath
+
+  @Argument(help: "The model to judge.")
+  var candidate: FilePath?
+
+  @Option(help: "A UTF-8 text file.")
+  var text: FilePath
+
+  @Option(help: "Tokens per window (default: the model's own context, at most 512).")
+  var context: Int?
+
+  @Option(help: "The most windows to run (default: the whole text).")
+  var windows: Int?
+
+  @Option(help: "exact (decoded weights, F32 arithmetic) or fast.")
+  var arithmetic: Arithmetic = .fast
+
+  @Option(name: .customLong("max-kld"), help: "Fail above this mean KL divergence, in nats per token.")
+  var maxDivergence: Double?
+
+  @Option(name: .customLong("max-ppl-increase"), help: "Fail above this increase of perplexity: 1% or 0.01.")
+  var maxPerplexityIncrease: String?
+
+  @Option(name: .customLong("min-agreement"), help: "Fail below this share of equal top tokens: 95% or 0.95.")
+  var minAgreement: String?
+
+  @OptionGroup var common: CommonOptions
+
+  func run() throws {
+    let processor = try common.processor()
+    let thresholds = try self.thresholds()
+    let opened = try OpenedModel(reference)
+    let other = try candidate.map { try OpenedModel($0) }
+    let windows = try cut(opened)
+    guard let other else {
+      guard thresholds.divergence == nil, thresholds.increase == nil, thresholds.agreement == nil else {
+        throw UsageError("a threshold needs a CANDIDATE to judge")
+      }
+      return try measureAlone(opened, windows, processor)
+    }
+    let sizes = [opened, other].map { $0.model.hyperparameters.integer("vocab_size") ?? 0 }
+    guard sizes[0] == sizes[1] else {
+      throw UsageError("the vocabularies differ: \(sizes[0]) and \(sizes[1]) tokens; these are not versions of one model")
+    }
+    let left = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let right = try RunningModel(other, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let progress = Progress("verify", total: windows.count, unit: .windows, isShown: !common.json)
+    let verification = try Verification(
+      reference: left.transformer, candidate: right.transformer, windows: windows, kernels: processor.kernels,
+      pool: processor.pool
+    ) { _ in progress.advance(1) }
+    progress.finish()
+    let distortions = try opened.model.tensors.compactMap { tensor throws -> Distortion? in
+      guard let match = other.model[tensor.name], match.shape == tensor.shape, match.format != tensor.format else { return nil }
+      return try Distortion.measure(tensor, match, kernels: processor.kernels, pool: processor.pool)
+    }
+    let failures = thresholds.failures(verification)
+    if common.json {
+      printJSON(VerificationReport.json(verification, distortions, passed: failures.isEmpty))
+    } else {
+      print(VerificationReport.text(verification, distortions))
+    }
+    if !failures.isEmpty { throw ThresholdError(description: failures.joined(separator: "\n")) }
+  }
+
+  private func cut(_ opened: OpenedModel) throws -> Windows {
+    let tokenizer = try opened.tokenizer()
+    let bytes = try InputFile.contents(of: text, limit: 1 << 30)
+    let ids = try tokenizer.encode(bytes, addsSpecial: true).map(Int.init)
+    let trained = opened.model.hyperparameters.integer("context_length") ?? 512
+    let length = context ?? min(trained, 512)
+    guard length >= 8 else { throw UsageError("--context takes at least 8, not \(length)") }
+    let windows = Windows(ids, context: length, beginning: tokenizer.model.prefixIDs.first, limit: self.windows)
+    guard windows.count > 0 else {
+      throw UsageError("\(text) has \(ids.count) tokens, less than one window of \(length); give more text or a smaller --context")
+    }
+    return windows
+  }
+
+  private func measureAlone(_ opened: OpenedModel, _ windows: Windows, _ processor: Processor) throws {
+    let running = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let progress = Progress("verify", total: windows.count, unit: .windows, isShown: !common.json)
+    let result = try PerplexityRun(
+      running.transformer, windows: windows, kernels: processor.kernels, pool: processor.pool
+    ) { _ in progress.advance(1) }
+    progress.finish()
+    if common.json {
+      return printJSON([
+        "reference": .object([
+          "perplexity": .double(result.perplexity.value), "perplexityError": .double(result.perplexity.standardError),
+        ]), "tokens": .integer(result.tokenCount), "context": .integer(windows.context),
+      ])
+    }
+    print(
+      "perplexity \(Format.fixed(result.perplexity.value, 4)) ± \(Format.fixed(result.perplexity.standardError, 4)) "
+        + "over \(Format.grouped(result.tokenCount)) tokens in windows of \(windows.context)")
+  }
+
+  private func thresholds() throws -> Thresholds {
+    let share = { (text: String?, option: String) throws -> Double? in
+      guard let text else { return nil }
+      let isPercent = text.hasSuffix("%")
+      guard let value = Double(isPercent ? String(text.dropLast()) : text), value.isFinite else {
+        throw UsageError("\(option) takes a share such as 1% or 0.01, not '\(text)'")
+      }
+      return isPercent ? value / 100 : value
+    }
+    return Thresholds(
+      divergence: maxDivergence, increase: try share(maxPerplexityIncrease, "--max-ppl-increase"),
+      agreement: try share(minAgreement, "--min-agreement"))
+  }
+}
+
+/// What a candidate must reach.
+private struct Thresholds {
+  let divergence: Double?
+  let increase: Double?
+  let agreement: Double?
+
+  /// One line per threshold that was not met. A result that is no number meets none.
+  func failures(_ result: Verification) -> [String] {
+    var lines: [String] = []
+    if let divergence, !(result.divergence.mean <= divergence) {
+      lines.append("mean KL divergence \(Format.short(result.divergence.mean)) exceeds --max-kld \(divergence)")
+    }
+    if let increase, !(result.perplexityRatio - 1 <= increase) {
+      lines.append(
+        "perplexity rose by \(Format.percent(result.perplexityRatio - 1)), more than --max-ppl-increase \(Format.percent(increase))")
+    }
+    if let agreement, !(result.topTokenAgreement >= agreement) {
+      lines.append(
+        "top tokens agree in \(Format.percent(result.topTokenAgreement)), less than --min-agreement \(Format.percent(agreement))")
+    }
+    return lines
+  }
+}

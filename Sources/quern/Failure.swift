@@ -1,0 +1,75 @@
+import ArgumentParser
+import Bytes
+import Catalog
+import Conversion
+import Glibc
+import Kernels
+import Passes
+import Runtime
+
+/// The exit statuses scripts rely on.
+enum ExitStatus {
+  static let failed: Int32 = 1
+  static let badUsage: Int32 = 2
+  static let thresholdNotMet: Int32 = 3
+  static let badInput: Int32 = 4
+}
+
+/// A mistake in how the program was called that only a command can see.
+struct UsageError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// A threshold that was not met; the message says which.
+struct ThresholdError: Error, CustomStringConvertible {
+  let description: String
+}
+
+/// Turns any error into a message on standard error and an exit status.
+enum Failure {
+  static func report(_ error: any Error) -> Int32 {
+    switch error {
+    case let error as ConversionError:
+      say(error)
+      return error.isMalformedInput ? ExitStatus.badInput : ExitStatus.failed
+    case let error as RuntimeError:
+      say(error)
+      switch error {
+      case .file(.truncated), .catalog, .missingTensor, .undecodable: return ExitStatus.badInput
+      case .contextExceeded, .invalidToken: return ExitStatus.badUsage
+      case .file: return ExitStatus.failed
+      }
+    case let error as FileError:
+      say(error)
+      if case .truncated = error { return ExitStatus.badInput }
+      return ExitStatus.failed
+    case let error as PassError:
+      say(error)
+      return ExitStatus.failed
+    case is UsageError, is KernelSelectionError:
+      say(error)
+      return ExitStatus.badUsage
+    case let error as ThresholdError:
+      say(error)
+      return ExitStatus.thresholdNotMet
+    default: return reportUsage(error)
+    }
+  }
+
+  private static func say(_ error: any Error) {
+    for line in "\(error)".split(separator: "\n") { Terminal.standardError("quern: \(line)\n") }
+  }
+
+  /// Help asked for goes to standard output with status 0; a misspelt option to standard error with 2.
+  private static func reportUsage(_ error: any Error) -> Int32 {
+    let code = Quern.exitCode(for: error)
+    let message = Quern.fullMessage(for: error)
+    if code == .success {
+      print(message)
+      return 0
+    }
+    Terminal.standardError(message + "\n")
+    return code == .validationFailure ? ExitStatus.badUsage : ExitStatus.failed
+  }
+}
