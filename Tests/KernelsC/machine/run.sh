@@ -10,31 +10,29 @@ mkdir -p "$folder"
 quoted='"program"'
 for argument in "$@"; do quoted="$quoted,\"$argument\""; done
 
+# The disk is the program's file.
+strip -o "$folder/disk" "$program"
+truncate -s %512 "$folder/disk"
+sectors=$(($(stat -c %s "$folder/disk") / 512))
+
+# The read-only memory that the processor starts in.
 flags="--target=x86_64-linux-gnu -Os -Wall -Wextra -ffreestanding -fno-pic -mgeneral-regs-only -mno-red-zone
-  -fno-stack-protector -fno-asynchronous-unwind-tables"
+  -fno-stack-protector -fno-asynchronous-unwind-tables -DSECTORS=$sectors"
 for source in start.S supervisor.c; do
   ${CLANG:-clang} $flags "-DARGUMENTS=$quoted" -c "$here/$source" -o "$folder/$source.o"
 done
 ld -m elf_x86_64 -nostdlib -z noexecstack -T "$here/rom.ld" -o "$folder/supervisor.elf" \
   "$folder/start.S.o" "$folder/supervisor.c.o" 2>"$folder/ld.log" || { cat "$folder/ld.log"; exit 1; }
-objcopy -O binary -j .rom "$folder/supervisor.elf" "$folder/supervisor.bin"
-
-# A read-only memory of 2 MiB that ends at 4 GiB: the program's file, and the 64 KiB in which the processor starts.
-strip -o "$folder/program" "$program"
-if [ "$(stat -c %s "$folder/program")" -gt 2031616 ]; then
-  echo "error: the program does not fit the machine's 2 MiB of read-only memory" >&2
-  exit 1
-fi
-truncate -s 2031616 "$folder/program"
-cat "$folder/program" "$folder/supervisor.bin" >"$folder/rom.bin"
-
+objcopy -O binary -j .rom "$folder/supervisor.elf" "$folder/rom.bin"
 truncate -s 32768 "$folder/vga.bin"  # Bochs wants one
 
 cat >"$folder/bochsrc" <<END
 cpu: model=sapphire_rapids, count=1, ips=200000000, reset_on_triple_fault=0
 memory: guest=64, host=64
-romimage: file=$folder/rom.bin, address=0xffe00000
+romimage: file=$folder/rom.bin, address=0xffff0000
 vgaromimage: file=$folder/vga.bin
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=disk, path="$folder/disk", mode=flat
 port_e9_hack: enabled=1
 pci: enabled=0
 display_library: rfb, options="timeout=0"
@@ -46,6 +44,8 @@ END
 # "continue", should this Bochs have its debugger built in. Bochs ends with a panic and its exit status says nothing, so
 # the supervisor prints lines of its own.
 bochs=$("$here/fetch-bochs.sh" "$folder/bochs-3")
-echo c | "$bochs" -q -f "$folder/bochsrc" 2>"$folder/bochs.err" |
+echo c | timeout 1800 "$bochs" -q -f "$folder/bochsrc" 2>"$folder/bochs.err" |
   sed -u -n '/^program starts/,/^program ends/p' | tee "$folder/report.txt"
-grep -q '^program ends, status 0' "$folder/report.txt"
+grep -q '^program ends, status 0' "$folder/report.txt" && exit
+grep -q '^program ends' "$folder/report.txt" || tail -n 20 "$folder/bochs.err" "$folder/bochs.log" >&2
+exit 1

@@ -1,5 +1,6 @@
-// A machine's whole software besides the program under test: loads one static Linux executable, answers the few system
-// calls that the C library makes on its way to main() and for printing, and stops the emulator when the program ends.
+// A machine's whole software besides the program under test: loads one static Linux executable from the disk, answers
+// the few system calls that the C library makes on its way to main() and for printing, and stops the emulator when the
+// program ends.
 //
 // Text leaves by port 0xE9, which Bochs writes to its standard output; the word "Shutdown" on port 0x8900 ends Bochs.
 #include <elf.h>
@@ -7,7 +8,7 @@
 #include <stdint.h>
 
 enum : uint64_t {
-  programFile = 0xffe00000,
+  programFile = 0x2000000,  // the executable's file
   heapEnd = 0x1f00000,      // the heap grows from the program's end to here
   stackTop = 0x1ff0000,
 };
@@ -20,6 +21,11 @@ extern const char exceptions[];
 void enter(uint64_t entry, uint64_t *stack);
 
 static void out(uint16_t port, uint8_t byte) { __asm__ volatile("outb %0, %1" : : "a"(byte), "Nd"(port)); }
+static uint8_t in(uint16_t port) {
+  uint8_t byte;
+  __asm__ volatile("inb %1, %0" : "=a"(byte) : "Nd"(port));
+  return byte;
+}
 static void print(const char *text) { while (*text) out(0xe9, *text++); }
 static void printHex(uint64_t value) {
   for (int shift = 60; shift >= 0; shift -= 4) out(0xe9, "0123456789abcdef"[value >> shift & 15]);
@@ -30,6 +36,28 @@ __attribute__((noreturn)) static void stop(uint64_t status) {
   for (const char *word = "Shutdown"; *word; word++) out(0x8900, *word);
   for (;;) __asm__ volatile("hlt");
 }
+// Reads the disk's first sectors by programmed input: LBA addresses, no interrupts.
+static void readDisk(uint8_t *to, uint32_t sectorCount) {
+  enum {
+    data = 0x1f0, count = 0x1f2, low = 0x1f3, middle = 0x1f4, high = 0x1f5, drive = 0x1f6, command = 0x1f7,
+    control = 0x3f6, busy = 0x80, request = 8, error = 1, readSectors = 0x20,
+  };
+  out(control, 2);
+  for (uint32_t sector = 0; sector < sectorCount; sector++) {
+    out(drive, 0xe0 | sector >> 24);
+    out(count, 1);
+    out(low, sector & 255);
+    out(middle, sector >> 8 & 255);
+    out(high, sector >> 16 & 255);
+    out(command, readSectors);
+    uint8_t status;
+    while ((status = in(command)) & busy) {}
+    if (status & error || !(status & request)) print("the disk cannot be read\n"), stop(1);
+    uint64_t words = 256;
+    __asm__ volatile("rep insw" : "+D"(to), "+c"(words) : "d"((uint16_t)data) : "memory");
+  }
+}
+
 // The compiler may call these for its own ends.
 void *memset(void *to, int value, size_t count) {
   for (char *p = to; count--;) *p++ = value;
@@ -88,6 +116,7 @@ void supervise(void) {
   gatesPointer.base = (uint64_t)gates;
   __asm__ volatile("lidt %0" : : "m"(gatesPointer));
 
+  readDisk((void *)programFile, SECTORS);
   const Elf64_Ehdr *file = (const void *)programFile;
   const Elf64_Phdr *segments = (const void *)(programFile + file->e_phoff);
   if (*(const uint32_t *)file != 0x464c457f || file->e_type != ET_EXEC) print("not a static executable\n"), stop(1);
