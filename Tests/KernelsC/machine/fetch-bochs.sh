@@ -30,10 +30,11 @@ if [ ! -x "$launcher" ]; then
     -o Dir::State::Lists=$folder/lists -o Dir::State::status=$folder/status -o Dir::Cache=$folder/cache
     -o APT::Architecture=amd64 -o APT::Architectures=amd64 -o APT::Install-Recommends=0 -o APT::Sandbox::User=$(id -un)
     -o Debug::NoLocking=1 -o Acquire::Languages=none"
-  apt-get $options update >&2
-  apt-get $options install -y --download-only bochs bochs-term >"$folder/apt.log" 2>&1 || { cat "$folder/apt.log" >&2; exit 1; }
+  { apt-get $options update && apt-get $options install -y --download-only bochs bochs-term; } >"$folder/apt.log" 2>&1 ||
+    { cat "$folder/apt.log" >&2; exit 1; }
   for package in "$folder"/cache/archives/*.deb; do dpkg -x "$package" "$folder/root"; done
-  rm -r "$folder/cache" "$folder/lists"
+  rm -rf "$folder/cache" "$folder/lists" "$folder/root/usr/share/doc" "$folder/root/usr/share/man" \
+    "$folder/root/usr/share/locale" "$folder/root/usr/share/icons"
   libraries=$folder/root/usr/lib/x86_64-linux-gnu
   cat >"$launcher" <<END
 #!/bin/sh
