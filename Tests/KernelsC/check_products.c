@@ -20,8 +20,9 @@ static const weight_kind kinds[] = {
     {"encoded q4_1", QUERN_WEIGHTS_ENCODED, 3, 32, 20, 1},
 };
 
-// What the codes of the weights are: random, or all at one end, where a saturating instruction would go wrong.
-typedef enum codes { codesRandom, codesLowest, codesHighest, codesOnes, codesCount } codes;
+// What the codes of the weights are: random, or at the ends, where a saturating instruction would go wrong.
+typedef enum codes { codesRandom, codesLowest, codesHighest, codesOnes, codesZero, codesAtEnds, codesCount } codes;
+static const char *const codeNames[codesCount] = {"random", "0x80", "0x7f", "0xff", "0x00", "any of these"};
 
 static int isInteger(const weight_kind *k) { return k->weights >= QUERN_WEIGHTS_Q8_0; }
 
@@ -41,8 +42,10 @@ static void fillWeights(const weight_kind *k, uint8_t *rows, size_t count, codes
   for (size_t i = 0; i < count / k->blockElements; i++, rows += k->blockBytes) {
     uint16_t first = randomScale(), second = randomScale();
     if (k->weights == QUERN_WEIGHTS_BF16) first = (uint16_t)((first & 0x807f) | (120 + first % 7) << 7);
-    if (which == codesRandom) fillBytes(rows, k->blockBytes);
-    else memset(rows, which == codesLowest ? 0x80 : which == codesHighest ? 0x7f : 0xff, k->blockBytes);
+    static const uint8_t ends[] = {0x80, 0x7f, 0xff, 0x00};
+    fillBytes(rows, k->blockBytes);
+    for (size_t b = 0; which != codesRandom && b < k->blockBytes; b++)
+      rows[b] = ends[which == codesAtEnds ? rows[b] % 4 : which - codesLowest];
     memcpy(rows, &first, 2);
     if (k->hasMinimum) memcpy(rows + 2, &second, 2);
   }
@@ -154,15 +157,15 @@ static void checkProduct(const contest *c, const weight_kind *kind, size_t rows,
                          pattern inputs, codes which, size_t step) {
   product m = {.kind = kind, .rows = rows, .columns = columns, .tokens = tokens, .xStride = columns + step % 2 * 5,
                .outStride = rows + step % 3};
-  startCase("%zu x %zu, %zu tokens, %s inputs, codes %d, step %zu", rows, columns, tokens, patternNames[inputs], which,
-            step);
+  startCase("%zu x %zu, %zu tokens, %s inputs, codes %s, step %zu", rows, columns, tokens, patternNames[inputs],
+            codeNames[which], step);
   size_t rowBytes = columns / kind->blockElements * kind->blockBytes;
   m.fileRows = bufferOf(rows * rowBytes, step % 4);
   fillWeights(kind, m.fileRows, rows * columns, which);
   m.x = floatsOf(tokens * m.xStride);
   fillFloats(m.x, tokens * m.xStride, inputs);
-  if (which != codesRandom)  // with codes at one end, inputs at the ends
-    for (size_t i = 0; i < tokens * m.xStride; i++) m.x[i] = step % 2 ? 1 : -1;
+  if (which != codesRandom)  // then so are the inputs
+    for (size_t i = 0; i < tokens * m.xStride; i++) m.x[i] = (step % 3 ? step % 3 == 1 : randomBits() & 1) ? 1 : -1;
   if (step % 2) fillFloats(m.bias = floatsOf(rows), rows, patternNormal);
   if (step % 4 > 1) fillFloats(m.before = floatsOf(rows * tokens), rows * tokens, patternNormal);
   uint8_t *panels = m.fileRows;
@@ -195,8 +198,8 @@ static void checkMultiply(const contest *c, const weight_kind *kind) {
                  kind->blockElements == 1 ? floatColumnCounts[step % 7] : columnCounts[step % 6],
                  tokenCounts[step % 14], inputs[step % 8], codesRandom, step);
   if (kind->blockElements > 1)
-    for (size_t step = 0; step < 6; step++)
-      checkProduct(c, kind, 16, 64, 1 + step * 2, patternConstant, (codes)(codesLowest + step / 2), step);
+    for (size_t step = 0; step < 3 * (codesCount - 1); step++)
+      checkProduct(c, kind, 16, 64, 1 + step * 2 % 13, patternConstant, (codes)(codesLowest + step / 3), step);
   // More tokens than go together at once.
   checkProduct(c, kind, 3, 2560, 130, patternNormal, codesRandom, 1);
   finishFunction();
