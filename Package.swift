@@ -72,6 +72,6 @@ let package = Package(
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
     tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog", system]),
-    tests(of: "Tokenizers", uses: ["Bytes", "IR"]),
+    tests(of: "Tokenizers", uses: ["Bytes", "IR", system]),
   ]
 )

@@ -1,6 +1,6 @@
 import Bytes
-import Glibc
 import IR
+import SystemPackage
 import Testing
 import Tokenizers
 
@@ -9,16 +9,7 @@ enum Fixture {
   static func bytes(_ name: String, sourceFile: String = #filePath) throws -> [UInt8] {
     let root = sourceFile.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
     let path = "\(root)/Fixtures/tokenizers/\(name)"
-    let descriptor = open(path, O_RDONLY)
-    try #require(descriptor >= 0, "\(path) is missing")
-    defer { close(descriptor) }
-    var result: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = buffer.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
-      if count <= 0 { return result }
-      result += buffer[..<count]
-    }
+    return try InputFile.contents(of: FilePath(path), limit: 1 << 24)
   }
 
   static func json(_ name: String) throws -> JSONValue { try JSONValue.parse(bytes(name)) }

@@ -14,7 +14,7 @@ import Tokenizers
   @Test func matches() throws {
     try check("a|ab", "ab", ["a"])
     try check("(?:a|ab)c", "abc", ["abc"])
-    try check("a*", "baac", ["", "aa", ""])
+    try check("a*", "baac", ["", "aa"])
     try check("(a|b)*c", "abac", ["abac"])
     try check("(a*)*b", "aab", ["aab"])
     try check("(?:a?)*?b", "aab", ["aab"])

@@ -7,22 +7,23 @@ extension PreTokenizerRow {
     case different, sameOnProbe, same
   }
 
-  /// The row whose behaviour equals the model's, or the nearest, which is told by `fit`.
+  /// The row whose behaviour equals the model's, or the one that cuts the probe text most like it: `fit` tells which.
   static func recognize(_ model: TokenizerModel) throws(TokenizerError) -> (row: PreTokenizerRow, fit: Fit) {
-    var best: (row: PreTokenizerRow, fit: Fit, isExact: Bool)?
     let wanted = normalForm(model.preTokenizers)
-    let pieces = try probePieces(model.preTokenizers)
+    let pieces = Set(try probePieces(model.preTokenizers))
+    var best: (row: PreTokenizerRow, fit: Fit, score: Double)?
     for row in all {
-      let fit: Fit =
-        if normalForm(row.steps) == wanted { .same } else if try probePieces(row.steps) == pieces { .sameOnProbe } else { .different }
-      let isExact = row.ignoresMerges == model.ignoresMerges
-      if let known = best, (known.fit, known.isExact ? 1 : 0) >= (fit, isExact ? 1 : 0) { continue }
-      best = (row, fit, isExact)
+      let isSame = normalForm(row.steps) == wanted
+      let own = isSame ? pieces : Set(try probePieces(row.steps))
+      let common = Double(own.intersection(pieces).count) / Double(max(own.union(pieces).count, 1))
+      var fit: Fit = isSame ? .same : own == pieces ? .sameOnProbe : .different
+      // Looking words up before merging matters less than where the words end.
+      if row.ignoresMerges != model.ignoresMerges { fit = .different }
+      let score = common + (fit == .different ? 0 : 1) + (isSame ? 1 : 0)
+      if let known = best, known.score >= score { continue }
+      best = (row, fit, score)
     }
-    guard let best, best.fit > .different else {
-      return (named("default") ?? all[0], .different)
-    }
-    return (best.row, best.isExact ? best.fit : .different)
+    return best.map { ($0.row, $0.fit) } ?? (all[0], .different)
   }
 
   /// Steps as patterns, without those that cut nothing.

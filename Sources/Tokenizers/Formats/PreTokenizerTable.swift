@@ -125,11 +125,7 @@ struct PreTokenizerRow: Sendable {
           ##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"##
             + #"| ?[\p{P}\p{S}]+[\r\n]*|"# + spaces),
       ]),
-    .init(
-      "falcon",
-      steps: [
-        regex(#"[\p{P}$+<=>^~|`]+"#), gpt2, regex("[0-9][0-9][0-9]"),
-      ]),
+    .init("falcon", patterns: [#"[\p{P}$+<=>^~|`]+"#, SplitPipeline.gpt2, "[0-9][0-9][0-9]"]),
     .init(
       "bailingmoe", "bailingmoe2", "llada-moe",
       patterns: [
@@ -145,8 +141,6 @@ struct PreTokenizerRow: Sendable {
     .init("bloom", "poro-chat", "gpt3-finnish", patterns: [#" ?[^(\s|.,!?…。，、।۔،)]+"#]),
     .init("viking", patterns: [#" ?[^(\s|.,!?…。，、।۔،)]+"#, #"\p{N}"#]),
     .init("chameleon", steps: [.digits(isIndividual: true), .punctuation(.isolated), gpt2], addsBOS: true),
-    .init(
-      "default",
-      steps: [regex(#"[\p{P}$+<=>^~|]+"#), gpt2, regex(#"\p{N}+"#), regex("[0-9][0-9][0-9]")]),
+    .init("default", patterns: [#"[\p{P}$+<=>^~|]+"#, SplitPipeline.gpt2, #"\p{N}+"#, "[0-9][0-9][0-9]"]),
   ]
 }

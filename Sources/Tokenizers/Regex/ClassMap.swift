@@ -62,6 +62,13 @@ struct ClassMap: Sendable {
     [true] + representatives.dropFirst().map { set.contains($0) }
   }
 
+  /// As `classify`, each byte being the character that spells it in the byte alphabet.
+  func classifySpelled(_ text: Span<UInt8>, into classes: inout [UInt8]) {
+    let table = ByteAlphabet.scalars.map { pages[Int(pageIndex[Int($0 >> 8)]) << 8 | Int($0 & 0xFF)] }
+    if classes.count < text.count { classes += [UInt8](repeating: 0, count: text.count - classes.count) }
+    for offset in text.indices { classes[offset] = table[Int(text[offset])] }
+  }
+
   /// Writes one class per byte of `text` into `classes`, which is resized to fit.
   func classify(_ text: Span<UInt8>, into classes: inout [UInt8]) {
     if classes.count < text.count { classes += [UInt8](repeating: 0, count: text.count - classes.count) }

@@ -93,14 +93,11 @@ extension RegexParser {
     case "any": return .all
     case "ascii": return ScalarSet(0...0x7F)
     case "space", "white_space", "whitespace": return .whiteSpace
-    case "alnum": return ScalarSet(categories: [.lu, .ll, .lt, .lm, .lo, .nd])
-    case "alpha", "alphabetic": return ScalarSet(categories: [.lu, .ll, .lt, .lm, .lo, .nl])
+    case "blank": return ScalarSet(categories: [.zs]).union(ScalarSet(0x09))
     case "digit": return .decimalDigits
-    case "upper": return ScalarSet(categories: [.lu])
-    case "lower": return ScalarSet(categories: [.ll])
     case "punct": return ScalarSet(categories: [.pc, .pd, .ps, .pe, .pi, .pf, .po])
     case "cntrl": return ScalarSet(categories: [.cc])
-    case "word": return .word
+    case "word": return .wordInClass
     case "xdigit": return ScalarSet(ranges: [0x30..<0x3A, 0x41..<0x47, 0x61..<0x67])
     case "han": return .han
     case "hiragana": return .hiragana
@@ -142,7 +139,8 @@ extension RegexParser {
       let itemStart = offset
       let first = try next("a class item")
       if first == 0x5C, let kind = peek, isSetEscape(kind) {
-        collected += try escapedSet(itemStart).ranges
+        let set = try escapedSet(itemStart)
+        collected += (kind == 0x77 ? .wordInClass : kind == 0x57 ? ScalarSet.wordInClass.complement : set).ranges
         continue
       }
       let low = try classScalar(first, itemStart)
@@ -170,7 +168,9 @@ extension RegexParser {
     let isNegated = take("^")
     var name = ""
     while !take(":]") { name += shown(try next("':]'")) }
-    guard let set = Self.propertySet(name) else { throw .unknownProperty(name, offset: start) }
+    guard var set = Self.propertySet(name) else { throw .unknownProperty(name, offset: start) }
+    // Unlike the property of this name, the bracket takes in symbols.
+    if name == "punct" { set = set.union(ScalarSet(categories: [.sm, .sc, .sk, .so])) }
     return isNegated ? set.complement : set
   }
 }

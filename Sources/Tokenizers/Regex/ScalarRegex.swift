@@ -14,7 +14,8 @@ public struct ScalarRegex: Sendable {
     program = try RegexCompiler.compile(RegexParser.parse(pattern.bytes))
   }
 
-  /// Byte ranges of all matches, left to right; they do not overlap. Empty matches are included.
+  /// Byte ranges of all matches, left to right; they do not overlap. Empty matches are included, but
+  /// for one at the very end.
   public func matches(in text: [UInt8]) throws(RegexError) -> [Range<Int>] {
     var classes: [UInt8] = []
     program.classes.classify(text.span, into: &classes)

@@ -4,12 +4,14 @@ package import IR
 /// Pre-tokenization compiled: cuts text into the pieces that no token crosses.
 package struct SplitPipeline: Sendable {
   private enum Stage: Sendable {
-    case split(ScalarRegex, TokenizerModel.SplitBehavior, isInverted: Bool)
+    /// `isSpelled`: the step comes after ByteLevel, so it sees the byte alphabet's characters instead of the text's.
+    case split(ScalarRegex, TokenizerModel.SplitBehavior, isInverted: Bool, isSpelled: Bool)
     /// Puts a space before every piece that does not begin with one.
     case prefixSpace
   }
 
   private var stages: [Stage] = []
+  private var isSpelled = false
 
   /// What the runs over one text need, kept so that nothing is allocated per text.
   package struct Scratch {
@@ -22,7 +24,7 @@ package struct SplitPipeline: Sendable {
     package init() {}
   }
 
-  private static let gpt2: ByteString =
+  static let gpt2: ByteString =
     #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
 
   package init(_ steps: [TokenizerModel.PreTokenizer], path: String) throws(TokenizerError) {
@@ -38,7 +40,9 @@ package struct SplitPipeline: Sendable {
     case .delimiter(let text): try append(Self.quoted(text), .removed, false, path)
     case .digits(let isIndividual): try append(isIndividual ? #"\p{N}"# : #"\p{N}+"#, .isolated, false, path)
     case .punctuation(let behavior): try append(#"[\p{P}!-/:-@\[-`{-~]"#, behavior, false, path)
-    case .whitespace: try append(#"\w+|[^\w\s]+"#, .removed, true, path)
+    case .whitespace:
+      // Rust's \w, which this step uses, has the two joiners.
+      try append(#"[\w\u200c\u200d]+|[^\w\u200c\u200d\s]+"#, .removed, true, path)
     case .whitespaceSplit: try append(#"\s"#, .removed, false, path)
     case .bert:
       try append(#"\s"#, .removed, false, path)
@@ -46,6 +50,7 @@ package struct SplitPipeline: Sendable {
     case .byteLevel(let addsPrefixSpace, let usesRegex, _):
       if addsPrefixSpace { stages.append(.prefixSpace) }
       if usesRegex { try append(Self.gpt2, .isolated, false, path) }
+      isSpelled = true
     case .metaspace: throw .unsupported(path: path, "Metaspace in a byte-level tokenizer")
     }
   }
@@ -54,7 +59,7 @@ package struct SplitPipeline: Sendable {
     _ pattern: ByteString, _ behavior: TokenizerModel.SplitBehavior, _ isInverted: Bool, _ path: String
   ) throws(TokenizerError) {
     do {
-      stages.append(.split(try ScalarRegex(pattern), behavior, isInverted: isInverted))
+      stages.append(.split(try ScalarRegex(pattern), behavior, isInverted: isInverted, isSpelled: isSpelled))
     } catch {
       throw .regex(path: path, pattern: pattern, error)
     }
@@ -80,9 +85,9 @@ package struct SplitPipeline: Sendable {
       swap(&scratch.pieces, &scratch.earlier)
       scratch.pieces.removeAll(keepingCapacity: true)
       switch stage {
-      case .split(let regex, let behavior, let isInverted):
+      case .split(let regex, let behavior, let isInverted, let isSpelled):
         do {
-          try Self.split(regex, behavior, isInverted, text, &scratch)
+          try Self.split(regex, behavior, isInverted, isSpelled, text, &scratch)
         } catch {
           throw .regex(path: "pre-tokenizer", pattern: regex.pattern, error)
         }
@@ -104,8 +109,8 @@ package struct SplitPipeline: Sendable {
   }
 
   private static func split(
-    _ regex: ScalarRegex, _ behavior: TokenizerModel.SplitBehavior, _ isInverted: Bool, _ text: [UInt8],
-    _ scratch: inout Scratch
+    _ regex: ScalarRegex, _ behavior: TokenizerModel.SplitBehavior, _ isInverted: Bool, _ isSpelled: Bool,
+    _ text: [UInt8], _ scratch: inout Scratch
   ) throws(RegexError) {
     // Moved out for the while: two members' spans cannot be open at once.
     var classArray: [UInt8] = []
@@ -116,7 +121,11 @@ package struct SplitPipeline: Sendable {
       swap(&classArray, &scratch.classes)
       swap(&pieces, &scratch.pieces)
     }
-    regex.program.classes.classify(text.span, into: &classArray)
+    if isSpelled {
+      regex.program.classes.classifySpelled(text.span, into: &classArray)
+    } else {
+      regex.program.classes.classify(text.span, into: &classArray)
+    }
     var matcher = RegexMatcher(textLength: text.count)
     let classes = classArray.span
     for piece in scratch.earlier {

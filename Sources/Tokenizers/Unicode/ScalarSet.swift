@@ -68,8 +68,12 @@ struct ScalarSet: Hashable, Sendable {
 
   static let decimalDigits = ScalarSet(categories: [.nd])
 
-  /// Letters, marks, decimal digits and connectors: `\w` as Oniguruma has it.
-  static let word = ScalarSet(categories: [.lu, .ll, .lt, .lm, .lo, .mn, .mc, .me, .nd, .pc])
+  /// Letters, marks, decimal and letter numbers, connectors and enclosed letters: `[\w]` as Oniguruma has it.
+  static let wordInClass = ScalarSet(categories: [.lu, .ll, .lt, .lm, .lo, .mn, .mc, .me, .nd, .nl, .pc]).union(
+    ScalarSet(ranges: [0x24B6..<0x24EA, 0x1F130..<0x1F14A, 0x1F150..<0x1F16A, 0x1F170..<0x1F18A]))
+
+  /// Outside a class Oniguruma counts Latin-1's superscripts and fractions too.
+  static let word = wordInClass.union(ScalarSet(ranges: [0xB2..<0xB4, 0xB9..<0xBA, 0xBC..<0xBF]))
 
   /// Adds every scalar that differs from a member in case only (simple folding, one scalar to one).
   var caseClosed: ScalarSet {
