@@ -46,8 +46,32 @@ static const unsigned char profile_transformers[] = {
 static const unsigned char profile_transformers_4_44[] = {
 #embed "Profiles/transformers-4.44.json"
 };
+static const unsigned char profile_chatglm[] = {
+#embed "Profiles/chatglm.json"
+};
 static const unsigned char profile_vllm[] = {
 #embed "Profiles/vllm.json"
+};
+static const unsigned char devices_consumer[] = {
+#embed "Devices/consumer.csv"
+};
+static const unsigned char devices_workstation[] = {
+#embed "Devices/workstation.csv"
+};
+static const unsigned char devices_datacenter[] = {
+#embed "Devices/datacenter.csv"
+};
+static const unsigned char devices_accelerator[] = {
+#embed "Devices/accelerator.csv"
+};
+static const unsigned char devices_apple[] = {
+#embed "Devices/apple.csv"
+};
+static const unsigned char devices_embedded[] = {
+#embed "Devices/embedded.csv"
+};
+static const unsigned char devices_host[] = {
+#embed "Devices/host.csv"
 };
 
 #define FILE_ROW(path, bytes) {path, bytes, sizeof bytes}
@@ -67,7 +91,15 @@ static const quern_format_file files[] = {
     FILE_ROW("Profiles/llama.cpp.json", profile_llama_cpp),
     FILE_ROW("Profiles/transformers.json", profile_transformers),
     FILE_ROW("Profiles/transformers-4.44.json", profile_transformers_4_44),
+    FILE_ROW("Profiles/chatglm.json", profile_chatglm),
     FILE_ROW("Profiles/vllm.json", profile_vllm),
+    FILE_ROW("Devices/consumer.csv", devices_consumer),
+    FILE_ROW("Devices/workstation.csv", devices_workstation),
+    FILE_ROW("Devices/datacenter.csv", devices_datacenter),
+    FILE_ROW("Devices/accelerator.csv", devices_accelerator),
+    FILE_ROW("Devices/apple.csv", devices_apple),
+    FILE_ROW("Devices/embedded.csv", devices_embedded),
+    FILE_ROW("Devices/host.csv", devices_host),
 };
 
 size_t quern_format_files(const quern_format_file **out) {

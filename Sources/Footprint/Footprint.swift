@@ -8,12 +8,24 @@ public struct Footprint: Sendable {
 
   /// Costs time proportional to the number of tensors; nothing is read.
   public init(of model: ModelShape, for request: FootprintRequest) throws(FootprintError) {
+    try self.init(of: model, for: request, weights: nil)
+  }
+
+  /// - Parameter weights: the weights' items from before, for the same model and profile.
+  init(of model: ModelShape, for request: FootprintRequest, weights: [FootprintItem]?) throws(FootprintError) {
     try request.checked()
     let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
     self.profile = profile.name
     context = request.context
     batch = request.batch
-    items = try profile.law.type.init(model: model, request: request, profile: profile).items()
+    let law = try profile.law.type.init(model: model, request: request, profile: profile)
+    var items: [FootprintItem] = if let weights { weights } else { try law.weights() }
+    items += try law.buffers()
+    if let device = request.device, !device.isHost, profile.deviceContextBytes > 0 {
+      items.append(
+        try FootprintItem(.overhead, "driver context and libraries", Formula("bytes", profile.deviceContextBytes)))
+    }
+    self.items = items
     let total = Formula.sum(items.map { Formula($0.name, $0.bytes) })
     guard total.value != nil else { throw .tooLarge(item: "the total", formula: "\(total)") }
   }

@@ -15,6 +15,8 @@ public struct FootprintRequest: Sendable {
   /// Tokens of a prompt computed at a time, and whether attention scores are never stored; nil for the profile's own.
   public var microBatch: Int?
   public var flashAttention: Bool?
+  /// What it shall run on, whose driver takes its share; nil for a processor's own memory.
+  public var device: Device?
 
   public init(
     context: Int, batch: Int = 1, keyFormat: BlockFormat = .f16, valueFormat: BlockFormat = .f16,

@@ -38,12 +38,13 @@ struct LlamaCppLaw: RuntimeLaw {
     }
   }
 
-  func items() throws(FootprintError) -> [FootprintItem] {
+  func weights() throws(FootprintError) -> [FootprintItem] { try weightItems(of: model) }
+
+  func buffers() throws(FootprintError) -> [FootprintItem] {
     let layers = try AttentionLayer.all(of: model)
     let windowed = layers.filter { $0.isPatterned && $0.window != nil }
     let full = layers.filter { !($0.isPatterned && $0.window != nil) }
-    var items = try weightItems(of: model)
-    items += try cacheItems("", full, cells: cells, request: request)
+    var items = try cacheItems("", full, cells: cells, request: request)
     if let windowCells { items += try cacheItems("window ", windowed, cells: windowCells, request: request) }
     items.append(try computeItem())
     return try items + fileItems(of: model)
@@ -102,8 +103,7 @@ struct LlamaCppLaw: RuntimeLaw {
       let base = row * (4 * dimensions.width + queries) + mask
       return ("attention", request.keyFormat == .f32 ? copies + base : base)
     }
-    let isFused = model.tensors.contains { $0.name == "blk.0.attn_qkv.weight" }
-    let beside = Formula("rows", isFused ? 2 : 4) * dimensions.width
+    let beside = Formula("rows", model.hasFusedAttention ? 2 : 4) * dimensions.width
     let keysAndValues = 2 * dimensions.keyValueHeads * dimensions.keyLength
     return ("attention", scores + mask + row * (beside + queries + keysAndValues))
   }

@@ -25,7 +25,13 @@ public struct ModelShape: Sendable {
 
   public let family: String
   public let hyperparameters: Hyperparameters
-  public private(set) var tensors: [Tensor]
+  public private(set) var tensors: [Tensor] {
+    didSet { summarize() }
+  }
+  /// What laws ask of the tensors again and again.
+  private(set) var matrixEncodings: Set<String> = []
+  private(set) var hasFusedAttention = false
+  private(set) var largestExpandedMatrix: Int?
   /// Of the checkpoint's file, beside the tensors: header, metadata, tokenizer. Nil when there is no file.
   public var fileOverheadByteCount: Int?
 
@@ -33,6 +39,13 @@ public struct ModelShape: Sendable {
     self.family = family
     self.hyperparameters = hyperparameters
     self.tensors = tensors
+    summarize()
+  }
+
+  private mutating func summarize() {
+    matrixEncodings = Set(tensors.lazy.filter { $0.role != .vectors }.map(\.encoding.name))
+    hasFusedAttention = tensors.contains { $0.name == "blk.0.attn_qkv.weight" }
+    largestExpandedMatrix = tensors.lazy.filter { $0.encoding.bytesPerRow > 0 }.map(\.shape.elementCount).max()
   }
 
   /// A checkpoint, with the formats its tensors have.

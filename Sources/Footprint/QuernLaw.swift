@@ -31,8 +31,8 @@ struct QuernLaw: RuntimeLaw {
     programBytes = profile.programBytes
   }
 
-  func items() throws(FootprintError) -> [FootprintItem] {
-    let weights = try weightItems(of: model, vectors: WeightEncoding(.f32)) { tensor in
+  func weights() throws(FootprintError) -> [FootprintItem] {
+    try weightItems(of: model, vectors: WeightEncoding(.f32)) { tensor in
       let encoding = tensor.encoding
       guard (Self.integerFormats + Self.floatFormats).contains(encoding.name) else {
         return buffer(encoding.formula(rows: Formula("rows", tensor.shape.rows), columns: tensor.shape.columns))
@@ -40,8 +40,11 @@ struct QuernLaw: RuntimeLaw {
       let panel = encoding.formula(rows: Formula("rows of a panel", Self.panelRows), columns: tensor.shape.columns)
       return buffer(Formula("rows", tensor.shape.rows).divided(by: Self.panelRows) * panel.roundedUp(to: 64))
     }
+  }
+
+  func buffers() throws(FootprintError) -> [FootprintItem] {
     let program = try FootprintItem(.overhead, "program, tokenizer and threads", Formula("bytes", programBytes))
-    return try weights + cacheItems() + computeItems() + [program]
+    return try cacheItems() + computeItems() + [program]
   }
 
   /// As Buffer allocates: a tail of 64 bytes that vector loads may touch, then whole lines or huge pages.
@@ -90,7 +93,7 @@ struct QuernLaw: RuntimeLaw {
       items.append(try FootprintItem(.compute, name, batch * .sum(columns.map { buffer(4 * tokens * $0) })))
     }
     let widest = Formula.max(dimensions.width, attended, feedForward)
-    let encodings = Set(model.tensors.filter { $0.role != .vectors }.map(\.encoding.name))
+    let encodings = model.matrixEncodings
     if !encodings.isDisjoint(with: Self.integerFormats) {
       items.append(
         try FootprintItem(

@@ -1,7 +1,10 @@
 /// What one runtime allocates for a model. One file per law; the profile says which.
 protocol RuntimeLaw {
   init(model: ModelShape, request: FootprintRequest, profile: RuntimeProfile) throws(FootprintError)
-  func items() throws(FootprintError) -> [FootprintItem]
+  /// The weights, which do not depend on the request's context and batch.
+  func weights() throws(FootprintError) -> [FootprintItem]
+  /// Everything else.
+  func buffers() throws(FootprintError) -> [FootprintItem]
 }
 
 extension RuntimeProfile.Law {

@@ -18,12 +18,40 @@ public struct RuntimeProfile: Hashable, Sendable {
   /// Tokens of a prompt that it computes at a time; nil for all.
   public let microBatch: Int?
   public let usesFlashAttention: Bool
-  /// Logits are made for every token of the prompt.
-  public let hasFullLogits: Bool
+  /// Where logits are made for every token of the prompt: bytes of all copies, per token and vocabulary entry.
+  public let logitsBytesPerPromptToken: Int?
+  /// Quantized matrices are expanded to FP16, one at a time.
+  public let expandsQuantizedWeights: Bool
   /// The part of the device's memory that it may take, 0 to 1.
   public let utilization: Double
+  /// Each step makes a new cache beside the old one.
+  public let copiesCache: Bool
   /// Of the process before it loads anything.
   public let programBytes: Int
+  /// Of the driver's context and libraries on a device.
+  public let deviceContextBytes: Int
+  /// What it makes of a processor, and of a device behind a driver.
+  let host: Efficiency
+  let device: Efficiency
+
+  /// How close a program comes to what the hardware can do.
+  struct Efficiency: Hashable, Sendable {
+    /// Of the memory's peak rate, while weights and cache are read.
+    let bandwidth: Double
+    /// Of the peak of arithmetic, in a prompt.
+    let compute: Double
+    /// What each layer costs whatever its size: launches and barriers.
+    let secondsPerLayer: Double
+
+    init?(_ json: JSONObject?) {
+      guard let bandwidth = json?["bandwidth"]?.double, let compute = json?["compute"]?.double,
+        let microseconds = json?["layerMicroseconds"]?.double
+      else { return nil }
+      self.bandwidth = bandwidth
+      self.compute = compute
+      secondsPerLayer = microseconds / 1e6
+    }
+  }
 
   /// The profiles under Formats/, in the order of the table.
   public static func all() throws(FootprintError) -> [RuntimeProfile] {
@@ -47,12 +75,20 @@ public struct RuntimeProfile: Hashable, Sendable {
     guard let json = try? JSONValue.parse(bytes).object, let name = json["name"]?.string?.text,
       let summary = json["describes"]?.string?.text, let law = json["law"]?.string.flatMap({ Law(rawValue: $0.text) })
     else { throw .invalidData(file: "Formats/\(file)", found: "no name, description or law") }
+    guard let host = Efficiency(json["host"]?.object), let device = Efficiency(json["device"]?.object) else {
+      throw .invalidData(file: "Formats/\(file)", found: "no efficiency of host and device")
+    }
+    self.host = host
+    self.device = device
     self.name = name
     self.summary = summary
     self.law = law
     microBatch = json["microBatch"]?.int
     usesFlashAttention = json["flashAttention"]?.bool ?? false
-    hasFullLogits = json["fullLogits"]?.bool ?? false
+    logitsBytesPerPromptToken = json["logitsBytesPerPromptToken"]?.int
+    expandsQuantizedWeights = json["expandsQuantizedWeights"]?.bool ?? false
+    copiesCache = json["copiesCache"]?.bool ?? false
+    deviceContextBytes = json["deviceContextBytes"]?.int ?? 0
     programBytes = json["programBytes"]?.int ?? 0
     utilization = json["utilization"]?.double ?? 1
   }

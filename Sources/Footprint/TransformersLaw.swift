@@ -7,7 +7,9 @@ struct TransformersLaw: RuntimeLaw {
   let request: FootprintRequest
   let profile: RuntimeProfile
 
-  func items() throws(FootprintError) -> [FootprintItem] {
+  func weights() throws(FootprintError) -> [FootprintItem] { try weightItems(of: model) }
+
+  func buffers() throws(FootprintError) -> [FootprintItem] {
     let cache = try cacheItems(
       "", AttentionLayer.all(of: model), cells: Formula("context", request.context), request: request)
     let prompt = request.promptTokens ?? request.context
@@ -16,9 +18,19 @@ struct TransformersLaw: RuntimeLaw {
     let notYet = Formula(
       "cache of \(request.context - prompt) tokens to come", cacheBytes / request.context * (request.context - prompt))
     let prefill = try prefill(tokens: Formula("batch", request.batch) * Formula("prompt", prompt))
-    let peak = Formula.excess(of: prefill.bytes, over: notYet)
-    return try weightItems(of: model) + cache
-      + [FootprintItem(.compute, "activations, while computing \(prefill.name)", peak)] + fileItems(of: model)
+    var items = cache
+    let activations = try FootprintItem(
+      .compute, "activations, while computing \(prefill.name)", .excess(of: prefill.bytes, over: notYet))
+    let copy = try FootprintItem(
+      .compute, "the cache of the step before, while generating",
+      Formula("cache", prompt < request.context ? cacheBytes : 0))
+    // The two moments do not coincide.
+    items.append(profile.copiesCache && copy.bytes > activations.bytes ? copy : activations)
+    if profile.expandsQuantizedWeights, let largest = model.largestExpandedMatrix {
+      items.append(
+        try FootprintItem(.compute, "one matrix expanded to FP16", 2 * Formula("elements of the largest", largest)))
+    }
+    return try items + fileItems(of: model)
   }
 
   private func prefill(tokens: Formula) throws(FootprintError) -> (name: String, bytes: Formula) {
@@ -26,9 +38,9 @@ struct TransformersLaw: RuntimeLaw {
     let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
     let layer = 2 * tokens * (3 * feedForward + 4 * dimensions.width)
     var moments: [(name: String, bytes: Formula)] = [("the prompt's feed-forward layers", layer)]
-    if profile.hasFullLogits {
+    if let bytes = profile.logitsBytesPerPromptToken {
       moments.append(
-        ("the prompt's logits (FP16 and FP32)", tokens * (6 * dimensions.vocabulary + 2 * dimensions.width)))
+        ("the prompt's logits", tokens * (Formula("bytes", bytes) * dimensions.vocabulary + 2 * dimensions.width)))
     }
     if !(request.flashAttention ?? profile.usesFlashAttention) {
       let prompt = Formula("prompt", request.promptTokens ?? request.context)

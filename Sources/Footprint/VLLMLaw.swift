@@ -11,13 +11,14 @@ struct VLLMLaw: RuntimeLaw {
   /// Sequences that the profiling run samples logits for.
   static let profiledSequences = 256
 
-  func items() throws(FootprintError) -> [FootprintItem] {
+  func weights() throws(FootprintError) -> [FootprintItem] { try weightItems(of: model) }
+
+  func buffers() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
     let cells = Formula("context", request.context).roundedUp(to: Self.blockTokens)
     let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
     let tokens = Formula("batched tokens", request.microBatch ?? profile.microBatch ?? 8192)
-    return try weightItems(of: model)
-      + cacheItems("", AttentionLayer.all(of: model), cells: cells, request: request)
+    return try cacheItems("", AttentionLayer.all(of: model), cells: cells, request: request)
       + [
         FootprintItem(
           .compute, "activations of the profiling run", 2 * tokens * (3 * feedForward + 4 * dimensions.width)),

@@ -1,3 +1,4 @@
+import Bytes
 import Footprint
 import IR
 import Testing
@@ -49,5 +50,49 @@ import Testing
     hyperparameters["attention.value_length"] = .integer(headLength)
     let model = ModelShape(family: "test", hyperparameters: hyperparameters, tensors: [])
     #expect(try Footprint(of: model, for: llamaCpp(context: 1024)).kvCacheBytes == 1024 * bytes)
+  }
+
+  @Test(
+    "ChatGLM2-6B in its own code (published in GiB, called GB)",
+    arguments: [
+      (nil as WeightEncoding?, 13.1, 12.8), (.rowInt8, 8.2, 8.1), (.rowInt4, 5.5, 5.1),
+    ])
+  func chatGLM2(encoding: WeightEncoding?, encode: Double, generate: Double) throws {
+    let model = encoding.map { Self.chatGLM2.encoded(as: $0) } ?? Self.chatGLM2
+    #expect(model.parameterCount == 6_243_584_000)
+    var request = FootprintRequest(context: 2048, profile: try RuntimeProfile.named("chatglm"))
+    request.device = try DeviceCatalog().device(named: "A100 80GB SXM")
+    // Encoding 2048 tokens; generating 8192 after a prompt of one.
+    let encoding = Double(try Footprint(of: model, for: request).totalBytes) / Self.gib
+    #expect(abs(encoding / encode - 1) < 0.05, "\(encoding) against \(encode)")
+    request.context = 8192
+    request.promptTokens = 1
+    let generating = Double(try Footprint(of: model, for: request).totalBytes) / Self.gib
+    #expect(abs(generating / generate - 1) < 0.05, "\(generating) against \(generate)")
+  }
+
+  static var chatGLM2: ModelShape {
+    var hyperparameters = Hyperparameters()
+    for (name, value) in [
+      ("block_count", 28), ("embedding_length", 4096), ("feed_forward_length", 13696), ("vocab_size", 65024),
+      ("context_length", 32768), ("attention.head_count", 32), ("attention.head_count_kv", 2),
+      ("attention.key_length", 128),
+      ("attention.value_length", 128), ("rope.dimension_count", 64),
+    ] { hyperparameters[name] = .integer(value) }
+    var tensors: [ModelShape.Tensor] = [
+      .init(name: "token_embd.weight", shape: .matrix(rows: 65024, columns: 4096), format: .f16),
+      .init(name: "output.weight", shape: .matrix(rows: 65024, columns: 4096), format: .f16),
+      .init(name: "output_norm.weight", shape: .vector(4096), format: .f16),
+    ]
+    for layer in 0..<28 {
+      for (name, shape) in [
+        ("attn_norm.weight", Shape.vector(4096)), ("ffn_norm.weight", .vector(4096)), ("attn_qkv.bias", .vector(4608)),
+        ("attn_qkv.weight", .matrix(rows: 4608, columns: 4096)),
+        ("attn_output.weight", .matrix(rows: 4096, columns: 4096)),
+        ("ffn_up.weight", .matrix(rows: 27392, columns: 4096)),
+        ("ffn_down.weight", .matrix(rows: 4096, columns: 13696)),
+      ] { tensors.append(.init(name: ByteString("blk.\(layer).\(name)"), shape: shape, format: .f16)) }
+    }
+    return ModelShape(family: "chatglm", hyperparameters: hyperparameters, tensors: tensors)
   }
 }

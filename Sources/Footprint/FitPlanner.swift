@@ -1,0 +1,141 @@
+internal import IR
+
+/// Fits one model and request to any number of devices; the weights are counted once.
+public struct FitPlanner: Sendable {
+  private let model: ModelShape
+  private let request: FootprintRequest
+  private let profile: RuntimeProfile
+  private let weights: [FootprintItem]
+  private let work: TokenWork
+
+  /// `request.device` is ignored: each fit sets it.
+  public init(_ model: ModelShape, _ request: FootprintRequest) throws(FootprintError) {
+    self.model = model
+    self.request = request
+    let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
+    self.profile = profile
+    weights = try profile.law.type.init(model: model, request: request, profile: profile).weights()
+    work = try TokenWork(model)
+  }
+
+  /// Nil for a device whose memory is the user's choice.
+  public func fit(on device: Device) throws(FootprintError) -> DeviceFit? {
+    guard let memory = device.usableBytes else { return nil }
+    let usable = Int(Double(memory) * profile.utilization)
+    let footprint = try footprint(context: request.context, batch: request.batch, device)
+    let headroom = usable - footprint.totalBytes
+    let trained = max(model.hyperparameters.integer("context_length") ?? 0, request.context)
+    let maxContext = try most(upTo: trained, step: 256) { (context) throws(FootprintError) in
+      try self.footprint(context: context, batch: request.batch, device).totalBytes <= usable
+    }
+    let maxBatch = try most(upTo: 65536, step: 1) { (batch) throws(FootprintError) in
+      try self.footprint(context: request.context, batch: batch, device).totalBytes <= usable
+    }
+    return DeviceFit(
+      device: device, footprint: footprint, usableBytes: usable, headroomBytes: headroom, maxContext: maxContext,
+      maxBatch: maxBatch, offloadedLayers: headroom < 0 ? offloadedLayers(footprint, usable: usable) : nil,
+      generation: headroom < 0 ? nil : generation(on: device, cacheBytes: footprint.kvCacheBytes),
+      prompt: headroom < 0 ? nil : prompt(on: device))
+  }
+
+  private func footprint(context: Int, batch: Int, _ device: Device) throws(FootprintError) -> Footprint {
+    var request = request
+    request.context = context
+    request.batch = batch
+    request.device = device
+    request.promptTokens = request.promptTokens.map { min($0, context) }
+    return try Footprint(of: model, for: request, weights: weights)
+  }
+
+  /// The largest value that fits, in whole steps or the limit itself; 0 when none does. Needs grow with the value.
+  private func most(
+    upTo limit: Int, step: Int, _ fits: (Int) throws(FootprintError) -> Bool
+  ) throws(FootprintError) -> Int {
+    if try fits(limit) { return limit }
+    var low = 0
+    var high = (limit + step - 1) / step
+    while low + 1 < high {
+      let middle = (low + high) / 2
+      if try fits(middle * step) { low = middle } else { high = middle }
+    }
+    return low * step
+  }
+
+  /// llama.cpp moves whole layers, with their cache, from the last one on; what else there is stays on the device.
+  private func offloadedLayers(_ footprint: Footprint, usable: Int) -> Int? {
+    guard profile.law == .llamaCpp, let layers = model.hyperparameters.integer("block_count"), layers > 0 else {
+      return nil
+    }
+    let layerBytes = footprint.items.reduce(0) {
+      $1.name.hasPrefix("layers ") || $1.part == .kvCache ? $0 + $1.bytes : $0
+    }
+    let rest = footprint.computeBytes + footprint.overheadBytes
+    let perLayer = layerBytes / layers
+    guard usable > rest, perLayer > 0 else { return 0 }
+    return min(layers, (usable - rest) / perLayer)
+  }
+
+  private func generation(on device: Device, cacheBytes: Int) -> DeviceFit.Rate? {
+    guard let bandwidth = device.bandwidthBytesPerSecond else { return nil }
+    let efficiency = device.isHost ? profile.host : profile.device
+    let batch = Double(request.batch)
+    let reading = (work.weightBytes + Double(cacheBytes)) / (bandwidth * efficiency.bandwidth)
+    let arithmetic = arithmeticRate(of: device).map { work.operations * batch / ($0 * efficiency.compute) } ?? 0
+    let launches = work.layers * efficiency.secondsPerLayer
+    let parts: [(Double, DeviceFit.Bottleneck)] = [
+      (reading, .bandwidth), (arithmetic, .arithmetic), (launches, .launches),
+    ]
+    let worst = parts.max { $0.0 < $1.0 }?.1 ?? .bandwidth
+    return .init(tokensPerSecond: batch / (max(reading, arithmetic) + launches), bottleneck: worst)
+  }
+
+  private func prompt(on device: Device) -> DeviceFit.Rate? {
+    guard let rate = arithmeticRate(of: device), let bandwidth = device.bandwidthBytesPerSecond else { return nil }
+    let efficiency = device.isHost ? profile.host : profile.device
+    let tokens = Double(min(request.microBatch ?? profile.microBatch ?? request.context, request.context))
+    let position = Double(request.promptTokens ?? request.context) / 2
+    let arithmetic = tokens * (work.operations + work.attentionOperations * position) / (rate * efficiency.compute)
+    let reading = work.weightBytes / (bandwidth * efficiency.bandwidth)
+    let launches = work.layers * efficiency.secondsPerLayer
+    let parts: [(Double, DeviceFit.Bottleneck)] = [
+      (arithmetic, .arithmetic), (reading, .bandwidth), (launches, .launches),
+    ]
+    let worst = parts.max { $0.0 < $1.0 }?.1 ?? .arithmetic
+    return .init(tokensPerSecond: tokens / (max(arithmetic, reading) + launches), bottleneck: worst)
+  }
+
+  /// Half precision where it is the faster one (early cards have it at a sixty-fourth of the rate).
+  private func arithmeticRate(of device: Device) -> Double? {
+    [device.float16OperationsPerSecond, device.float32OperationsPerSecond].compactMap { $0 }.max()
+  }
+}
+
+/// What one generated token costs.
+struct TokenWork: Sendable {
+  /// Weights that are read: all but the embedding's rows, and of experts those in use.
+  let weightBytes: Double
+  /// Two for each of those weights.
+  let operations: Double
+  /// Times the position: scores and their products with values.
+  let attentionOperations: Double
+  let layers: Double
+
+  init(_ model: ModelShape) throws(FootprintError) {
+    let experts = model.hyperparameters.integer("expert_count") ?? 0
+    let used = model.hyperparameters.integer("expert_used_count") ?? 0
+    let share = experts > 0 ? Double(used) / Double(experts) : 1
+    let hasHead = model.tensors.contains { $0.role == .head }
+    var bytes = 0.0
+    var elements = 0.0
+    for tensor in model.tensors where tensor.role != .embedding || !hasHead {
+      let part = tensor.shape.dimensions.count > 2 && experts > 0 ? share : 1
+      bytes += Double(tensor.byteCount ?? 0) * part
+      elements += Double(tensor.shape.elementCount) * part
+    }
+    weightBytes = bytes
+    operations = 2 * elements
+    layers = Double(try model.required("block_count"))
+    let heads = Double(try model.required("attention.head_count"))
+    attentionOperations = 4 * layers * heads * Double(try model.required("attention.key_length"))
+  }
+}
