@@ -8,6 +8,7 @@
 
 static const quern_math_table MATH_TABLE = {
     .tile = TILE,
+    .int8Tile = INT8_TILE,
     .prepareFloats = prepare_floats,
     .prepareInt8 = prepare_int8,
     .multiply = multiply,

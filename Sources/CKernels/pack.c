@@ -2,10 +2,11 @@
 #include <string.h>
 
 #include "include/ckernels_math.h"
+#include "panels.h"
 
 enum { rowsPerPanel = QUERN_PANEL_ROWS, blockColumns = 32 };
 
-// What a block of 32 looks like in the file, and where its parts go.
+// What a block of 32 looks like in the file.
 typedef struct block_shape {
   size_t fileBytes, codesAt, codeBytes;
   int hasFifthBits, hasMinimum;  // fifth bits stand right before the codes
@@ -30,11 +31,9 @@ size_t quern_panel_bytes(quern_weights weights, size_t columns) {
     case QUERN_WEIGHTS_ENCODED: return 0;
     default: break;
   }
-  const block_shape *shape = shape_of(weights);
-  size_t perBlock = shape->codeBytes * rowsPerPanel + 2 * rowsPerPanel;
-  if (shape->hasFifthBits) perBlock += 4 * rowsPerPanel;
-  if (shape->hasMinimum) perBlock += 2 * rowsPerPanel;
-  return (columns / blockColumns * perBlock + 63) / 64 * 64;
+  panel_layout l = panel_layout_of(weights);
+  size_t blocks = columns / blockColumns;
+  return (blocks + 1) / 2 * l.header + blocks * (l.plane + l.codes);
 }
 
 static void pack_floats(size_t bytes, size_t columns, uint8_t *panel, size_t row, size_t count, const uint8_t *rows) {
@@ -43,22 +42,29 @@ static void pack_floats(size_t bytes, size_t columns, uint8_t *panel, size_t row
       memcpy(panel + (k * rowsPerPanel + row + r) * bytes, rows + (r * columns + k) * bytes, bytes);
 }
 
-static void pack_blocks(const block_shape *s, size_t columns, uint8_t *panel, size_t row, size_t count,
+static void pack_blocks(quern_weights weights, size_t columns, uint8_t *panel, size_t row, size_t count,
                         const uint8_t *rows) {
+  const block_shape *s = shape_of(weights);
+  panel_layout l = panel_layout_of(weights);
   size_t blocks = columns / blockColumns;
-  uint8_t *fifth = panel + blocks * s->codeBytes * rowsPerPanel;
-  uint8_t *scales = fifth + (s->hasFifthBits ? blocks * 4 * rowsPerPanel : 0);
-  uint8_t *minima = scales + blocks * 2 * rowsPerPanel;
-  for (size_t b = 0; b < blocks; b++)
+  for (size_t b = 0; b < blocks; b++) {
+    uint8_t *scales = panel + panel_scales_at(l, b), *plane = panel + panel_plane_at(l, b), *codes = plane + l.plane;
     for (size_t r = 0; r < count; r++) {
       const uint8_t *from = rows + (r * blocks + b) * s->fileBytes;
-      uint8_t *codes = panel + b * s->codeBytes * rowsPerPanel + (row + r) * 4;
-      for (size_t g = 0; g < s->codeBytes / 4; g++) memcpy(codes + g * 4 * rowsPerPanel, from + s->codesAt + 4 * g, 4);
-      size_t at = b * rowsPerPanel + row + r;
-      memcpy(scales + at * 2, from, 2);
-      if (s->hasMinimum) memcpy(minima + at * 2, from + 2, 2);
-      if (s->hasFifthBits) memcpy(fifth + at * 4, from + s->codesAt - 4, 4);
+      memcpy(scales + (row + r) * 2, from, 2);
+      if (s->hasMinimum) memcpy(scales + 64 + (row + r) * 2, from + 2, 2);
+      for (size_t g = 0; g < s->codeBytes / 4; g++)
+        memcpy(codes + (g * rowsPerPanel + row + r) * 4, from + s->codesAt + 4 * g, 4);
+      if (!s->hasFifthBits) continue;
+      uint32_t bits;
+      memcpy(&bits, from + s->codesAt - 4, 4);
+      for (size_t j = 0; j < 4; j++) {
+        uint32_t byte = 0;
+        for (size_t g = 0; g < 8; g++) byte |= (bits >> (4 * g + j) & 1) << g;
+        plane[(row + r) * 4 + j] = (uint8_t)byte;
+      }
     }
+  }
 }
 
 void quern_pack(quern_weights weights, size_t columns, uint8_t *panels, size_t firstRow, size_t rowCount,
@@ -73,7 +79,7 @@ void quern_pack(quern_weights weights, size_t columns, uint8_t *panels, size_t f
     uint8_t *to = panels + panel * panelBytes;
     const uint8_t *from = rows + done * rowBytes;
     if (weights < QUERN_WEIGHTS_ENCODED) pack_floats(elementBytes, columns, to, row, count, from);
-    else pack_blocks(shape_of(weights), columns, to, row, count, from);
+    else pack_blocks(weights, columns, to, row, count, from);
     done += count;
   }
 }
@@ -115,25 +121,21 @@ void quern_unpack_row(quern_weights weights, size_t columns, const uint8_t *pane
     return;
   }
   const block_shape *s = shape_of(weights);
-  size_t blocks = columns / blockColumns;
-  const uint8_t *fifth = panel + blocks * s->codeBytes * rowsPerPanel;
-  const uint8_t *scales = fifth + (s->hasFifthBits ? blocks * 4 * rowsPerPanel : 0);
-  const uint8_t *minima = scales + blocks * 2 * rowsPerPanel;
+  panel_layout l = panel_layout_of(weights);
   int offset = weights == QUERN_WEIGHTS_Q4_0 ? 8 : weights == QUERN_WEIGHTS_Q5_0 ? 16 : 0;
-  for (size_t b = 0; b < blocks; b++) {
-    size_t at = b * rowsPerPanel + row;
+  for (size_t b = 0; b < columns / blockColumns; b++) {
+    const uint8_t *scales = panel + panel_scales_at(l, b), *plane = panel + panel_plane_at(l, b);
+    const uint8_t *codes = plane + l.plane;
     uint16_t half, minimum = 0;
-    uint32_t high = 0;
-    memcpy(&half, scales + at * 2, 2);
-    if (s->hasMinimum) memcpy(&minimum, minima + at * 2, 2);
-    if (s->hasFifthBits) memcpy(&high, fifth + at * 4, 4);
+    memcpy(&half, scales + row * 2, 2);
+    if (s->hasMinimum) memcpy(&minimum, scales + 64 + row * 2, 2);
     float d = float_from_half(half), m = float_from_half(minimum);
-    const uint8_t *codes = panel + b * s->codeBytes * rowsPerPanel + row * 4;
     for (size_t j = 0; j < blockColumns; j++) {
       size_t byte = s->codeBytes == 32 ? j : j % 16;
-      int code = codes[byte / 4 * 4 * rowsPerPanel + byte % 4];
+      int code = codes[(byte / 4 * rowsPerPanel + row) * 4 + byte % 4];
       if (s->codeBytes == 32) code = (int8_t)code;
-      else code = (code >> (j < 16 ? 0 : 4) & 15) - offset + (int)(high >> j & 1) * 16;
+      else code = (code >> (j < 16 ? 0 : 4) & 15) - offset;
+      if (s->hasFifthBits) code += (plane[row * 4 + j % 4] >> (j / 4) & 1) * 16;
       float x = d * (float)code;
       out[b * blockColumns + j] = s->hasMinimum ? x + m : x;
     }

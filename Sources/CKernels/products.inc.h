@@ -1,23 +1,23 @@
 // Matrix products: the driver that walks panels and token groups, and the tiles it calls.
 #pragma once
 #include "half.inc.h"
-#include "tiles_float.inc.h"
-#include "tiles_int8.inc.h"
 
 enum {
   floatChunk = 256,            // columns of a float panel that go together: 16 KiB, half the first-level cache
   blockChunk = 16,             // blocks of 32 columns of an unpacked integer panel that go together
   inputBudget = 400 << 10,     // bytes of input that stay in the second-level cache while panels pass by
-  tokensAtMost = 4096,         // whose partial sums fit the scratch area
+  tokensAtMost = 4092,         // whose partial sums fit the scratch area; a multiple of every tile
 };
+
+#include "tiles_float.inc.h"
+#include "tiles_int8.inc.h"
 
 // The scratch area of a product.
 typedef struct product_scratch {
   float sums[tokensAtMost * 16];               // [token][16]: partial sums between chunks of columns
   float weights[floatChunk * 16];              // [column][16]: converted or expanded
   float rows[16 * floatChunk];                 // [row][column]: expanded, before transposition
-  int8_t codes[blockChunk * 8 * 64];           // unpacked
-  int16_t pairs[blockChunk * 2 * 8 * 32];      // unpacked and widened
+  uint8_t codes[blockChunk * 512];             // unpacked
 } product_scratch;
 _Static_assert(sizeof(product_scratch) <= QUERN_SCRATCH_BYTES, "the scratch area is too small");
 
@@ -42,13 +42,14 @@ static void prepare_floats(const void *arguments, size_t index, void *scratch) {
 static void prepare_int8(const void *arguments, size_t index, void *scratch) {
   (void)scratch;
   const quern_input *in = arguments;
-  size_t first = index * TILE, count = in->tokens - first < TILE ? in->tokens - first : TILE;
+  size_t first = index * INT8_TILE, count = in->tokens - first < INT8_TILE ? in->tokens - first : INT8_TILE;
   size_t blocks = in->columns / 32;
   uint8_t *out = (uint8_t *)in->out + first * blocks * inputBlockBytes;
   for (size_t t = 0; t < count; t++) {
     const float *x = in->x + (first + t) * in->xStride;
     for (size_t b = 0; b < blocks; b++) {
-      int32_t *codes = (int32_t *)(out + b * count * inputBlockBytes), *sums = codes + 8 * count;
+      int32_t *codes = (int32_t *)(out + b * count * inputBlockBytes), *offsets = codes + 8 * count;
+      int32_t *sums = offsets + count;
       float *scales = (float *)(sums + count), *scaledSums = scales + count;
       f32x16 lo = f32x16_load(x + 32 * b), hi = f32x16_load(x + 32 * b + 16);
       float largest = f32x16_largest(f32x16_max(f32x16_abs(lo), f32x16_abs(hi)));
@@ -64,8 +65,10 @@ static void prepare_int8(const void *arguments, size_t index, void *scratch) {
       for (size_t g = 0; g < 8; g++) codes[g * count + t] = words[g];
       i32x16 both = a + c;
       int32_t even = 0, odd = 0;
-      for (int i = 0; i < 16; i += 4) even += both[i] + both[i + 1], odd += both[i + 2] + both[i + 3];
-      sums[t] = (int32_t)((uint32_t)(even & 0xffff) | (uint32_t)odd << 16);
+      even = i32x16_sum(both & (i32x16){-1, -1, 0, 0, -1, -1, 0, 0, -1, -1, 0, 0, -1, -1, 0, 0});
+      odd = i32x16_sum(both) - even;
+      offsets[t] = (int32_t)((uint32_t)(-8 * even & 0xffff) | (uint32_t)(-8 * odd) << 16);
+      sums[t] = even + odd;
       scales[t] = d;
       scaledSums[t] = d * (float)(even + odd);
     }
@@ -107,20 +110,6 @@ static void multiply_panel_floats(const quern_product *p, size_t panel, size_t f
   }
 }
 
-static void multiply_panel_int8(const quern_product *p, size_t panel, size_t first, size_t count, product_scratch *s) {
-  size_t blocks = p->columns / 32;
-  int8_panel view = int8_panel_view(p->weights, p->panels, p->columns, panel);
-  for (size_t b0 = 0; b0 < blocks; b0 += blockChunk) {
-    size_t n = blocks - b0 < blockChunk ? blocks - b0 : blockChunk;
-    int8_unpack(p->weights, &view, b0, n, s->codes);
-    for (size_t t = 0; t < count; t += TILE) {
-      size_t group = p->tokens - first - t < TILE ? p->tokens - first - t : TILE;
-      const uint8_t *input = (const uint8_t *)p->input + ((first + t) * blocks + b0 * group) * inputBlockBytes;
-      int8_tile(&view, b0, s->codes, input, n, s->sums + t * 16, group, b0 == 0);
-    }
-  }
-}
-
 static void store_sums(const quern_product *p, size_t panel, size_t first, size_t count, const float *sums) {
   size_t rows = p->rows - panel * 16 < 16 ? p->rows - panel * 16 : 16;
   float *out = p->out + first * p->outStride + panel * 16;
@@ -146,16 +135,26 @@ static void multiply(const void *arguments, size_t index, void *scratch) {
   int isInt8 = p->weights >= QUERN_WEIGHTS_Q8_0;
   size_t panels = (p->rows + 15) / 16, from = index * p->panelsPerTask;
   size_t to = from + p->panelsPerTask < panels ? from + p->panelsPerTask : panels;
+  if (p->tokens == 1 && p->weights < QUERN_WEIGHTS_ENCODED) {
+    size_t panelBytes = quern_panel_bytes(p->weights, p->columns);
+    for (size_t panel = from; panel < to; panel += 2) {
+      size_t n = to - panel < 2 ? 1 : 2;
+      float_vector(p->panels + panel * panelBytes, panelBytes, p->input, p->columns, s->sums, n, p->weights);
+      for (size_t i = 0; i < n; i++) store_sums(p, panel + i, 0, 1, s->sums + i * 16);
+    }
+    return;
+  }
   size_t tokenBytes = isInt8 ? p->columns / 32 * inputBlockBytes : p->columns * sizeof(float);
   // Expanding blocks costs more than reading the input again from the third-level cache.
   size_t together = p->weights == QUERN_WEIGHTS_ENCODED ? tokensAtMost : inputBudget / tokenBytes;
   if (together < 48) together = 48;
   if (together > tokensAtMost) together = tokensAtMost;
-  together = together / TILE * TILE;
+  size_t tile = isInt8 ? INT8_TILE : TILE;
+  together = together / tile * tile;
   for (size_t first = 0; first < p->tokens; first += together) {
     size_t count = p->tokens - first < together ? p->tokens - first : together;
     for (size_t panel = from; panel < to; panel++) {
-      if (isInt8) multiply_panel_int8(p, panel, first, count, s);
+      if (isInt8) multiply_panel_int8(p, panel, first, count, s->codes, s->sums);
       else multiply_panel_floats(p, panel, first, count, s);
       store_sums(p, panel, first, count, s->sums);
     }

@@ -1,6 +1,6 @@
 // The float tile: 16 rows by up to TILE tokens, all sums in registers.
 #pragma once
-#include "vector.h"
+#include "half.inc.h"
 
 #if defined(ISA_AVX512)
 enum { TILE = 12 };
@@ -40,4 +40,35 @@ static void float_tile(const float *w, const float *a, size_t n, float *sums, si
 #endif
     default: break;
   }
+}
+
+INLINE f32x16 weights_load(const uint8_t *panel, size_t k, quern_weights weights) {
+  if (weights == QUERN_WEIGHTS_F32) return f32x16_load((const float *)panel + k * 16);
+  u16x16 v = u16x16_load(panel + k * 32);
+  return weights == QUERN_WEIGHTS_F16 ? f32x16_from_half(v) : f32x16_from_brain(v);
+}
+
+// One token and several panels at once, read straight from memory: one chain alone would wait for itself.
+INLINE void float_vector_of(const uint8_t *panel, size_t panelBytes, const float *a, size_t n, float *sums,
+                            size_t panels, quern_weights weights) {
+  f32x16 f[4];
+#pragma clang loop unroll(full)
+  for (size_t p = 0; p < panels; p++) f[p] = f32x16_splat(0);
+  for (size_t k = 0; k < n; k++)
+#pragma clang loop unroll(full)
+    for (size_t p = 0; p < panels; p++)
+      f[p] = f32x16_fma(weights_load(panel + p * panelBytes, k, weights), f32x16_splat(a[k]), f[p]);
+#pragma clang loop unroll(full)
+  for (size_t p = 0; p < panels; p++) f32x16_store(sums + p * 16, f[p]);
+}
+
+static void float_vector(const uint8_t *panel, size_t panelBytes, const float *a, size_t n, float *sums, size_t panels,
+                         quern_weights weights) {
+#define VECTOR_CASES(W)                                                                         \
+  if (panels == 2) float_vector_of(panel, panelBytes, a, n, sums, 2, W);                        \
+  else float_vector_of(panel, panelBytes, a, n, sums, 1, W)
+  if (weights == QUERN_WEIGHTS_F32) { VECTOR_CASES(QUERN_WEIGHTS_F32); }
+  else if (weights == QUERN_WEIGHTS_F16) { VECTOR_CASES(QUERN_WEIGHTS_F16); }
+  else { VECTOR_CASES(QUERN_WEIGHTS_BF16); }
+#undef VECTOR_CASES
 }

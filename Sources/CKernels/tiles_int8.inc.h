@@ -1,69 +1,143 @@
 // The integer tile: exact sums over each block of 32 columns, scaled into one chain of floats.
+//
+// Only `block_sums`, which is exact, differs between instruction sets; what rounds is written once, here.
 #pragma once
 #include "half.inc.h"
+#include "panels.h"
 
-enum { inputBlockBytes = 44 };  // per token and block: 32 codes, two sums, scale, scaled sum
+enum {
+  inputBlockBytes = QUERN_INPUT_BLOCK_BYTES,  // per token and block: 32 codes, offsets, sum, scale, scaled sum
+  vectorPrefetch = 8,                         // blocks ahead
+};
 
-// The parts of one panel.
-typedef struct int8_panel {
-  const uint8_t *codes;
-  const uint32_t *fifthBits;  // [block][16] or null
-  const uint16_t *scales;     // [block][16]
-  const uint16_t *minima;     // [block][16] or null
-} int8_panel;
+// One block of an input group: columns of a table with one row per token.
+typedef struct input_block {
+  const int32_t *words;       // [8][tokens]: four signed codes each
+  const int32_t *offsets;     // [tokens]: two i16, −8 times the sum over columns ≡ 0, 1 and ≡ 2, 3 modulo 4
+  const int32_t *sums;        // [tokens]
+  const float *scales;        // [tokens]
+  const float *scaledSums;    // [tokens]
+} input_block;
 
-INLINE int8_panel int8_panel_view(quern_weights weights, const uint8_t *panels, size_t columns, size_t panel) {
-  const uint8_t *at = panels + panel * quern_panel_bytes(weights, columns);
-  size_t blocks = columns / 32;
-  int8_panel view = {.codes = at};
-  at += blocks * (weights == QUERN_WEIGHTS_Q8_0 ? 512 : 256);
-  if (weights == QUERN_WEIGHTS_Q5_0 || weights == QUERN_WEIGHTS_Q5_1) {
-    view.fifthBits = (const uint32_t *)at;
-    at += blocks * 64;
-  }
-  view.scales = (const uint16_t *)at;
-  if (weights == QUERN_WEIGHTS_Q4_1 || weights == QUERN_WEIGHTS_Q5_1) view.minima = view.scales + blocks * 16;
-  return view;
+INLINE input_block input_block_at(const uint8_t *p, size_t tokens) {
+  const int32_t *w = (const int32_t *)p;
+  return (input_block){w, w + 8 * tokens, w + 9 * tokens, (const float *)(w + 10 * tokens), (const float *)(w + 11 * tokens)};
 }
 
-// Signed codes [block][8][16][4] of n blocks from block b0 on.
-static void int8_unpack(quern_weights weights, const int8_panel *p, size_t b0, size_t n, int8_t *out) {
-  if (weights == QUERN_WEIGHTS_Q8_0) {
-    memcpy(out, p->codes + b0 * 512, n * 512);
-    return;
+// How the codes of a storage are read: signed bytes, or unsigned ones (0…15 or 0…31) less an offset.
+typedef enum code_kind { CODES_SIGNED, CODES_LESS_8, CODES_LESS_16, CODES_UP_TO_15, CODES_UP_TO_31 } code_kind;
+
+// One block of nibbles (and the plane of fifth bits) as bytes [8][16][4].
+INLINE void unpack_block(const uint8_t *nibbles, const uint8_t *plane, code_kind kind, uint8_t *out) {
+  u8x64 high = {0};
+  int five = kind == CODES_LESS_16 || kind == CODES_UP_TO_31;
+  if (five) memcpy(&high, plane, 64);
+#pragma clang loop unroll(full)
+  for (int g = 0; g < 4; g++) {
+    u8x64 v, lo, hi;
+    memcpy(&v, nibbles + g * 64, 64);
+    lo = v & 15, hi = v >> 4;
+    if (five) lo |= (high >> g & 1) << 4, hi |= (high >> (g + 4) & 1) << 4;
+    memcpy(out + g * 64, &lo, 64);
+    memcpy(out + (g + 4) * 64, &hi, 64);
   }
-  int offset = weights == QUERN_WEIGHTS_Q4_0 ? 8 : weights == QUERN_WEIGHTS_Q5_0 ? 16 : 0;
-  for (size_t b = b0; b < b0 + n; b++, out += 512)
-    for (size_t g = 0; g < 8; g++)
-      for (size_t i = 0; i < 64; i++) {
-        int v = p->codes[b * 256 + (g & 3) * 64 + i] >> (g < 4 ? 0 : 4) & 15;
-        if (p->fifthBits) v |= (p->fifthBits[b * 16 + i / 4] >> (g * 4 + i % 4) & 1) << 4;
-        out[g * 64 + i] = (int8_t)(v - offset);
-      }
 }
 
-static void int8_tile(const int8_panel *p, size_t b0, const int8_t *codes, const uint8_t *input, size_t n, float *sums,
-                      size_t tokens, int first) {
-  if (first) memset(sums, 0, tokens * 64);
-  for (size_t b = 0; b < n; b++, codes += 512, input += tokens * inputBlockBytes) {
-    const int32_t *words = (const int32_t *)input;
-    const float *scales = (const float *)(words + 9 * tokens), *scaledSums = scales + tokens;
-    f32x16 dw = f32x16_from_half(u16x16_load(p->scales + (b0 + b) * 16));
+// block_sums(codes, plane, in, tokens, kind, packed, sums): sums[token][row] of one block, exactly. `codes` is the
+// panel's block of nibbles (with its plane of fifth bits) where `packed`, bytes [8][16][4] where not.
+#if defined(ISA_AVX2)
+#include "block_avx2.inc.h"
+#else
+#include "block_generic.inc.h"
+#endif
+
+// `panel`: where the scales are, and the codes too where `packed`; `codes`: else the codes of the n blocks as bytes.
+INLINE void int8_tile_of(const uint8_t *panel, size_t b0, const uint8_t *codes, const uint8_t *input, size_t n,
+                         float *sums, size_t tokens, panel_layout layout, code_kind kind, int packed) {
+  if (b0 == 0) memset(sums, 0, tokens * 64);
+  for (size_t b = b0; b < b0 + n; b++, input += tokens * inputBlockBytes) {
+    input_block in = input_block_at(input, tokens);
+    const uint8_t *scales = panel + panel_scales_at(layout, b), *plane = panel + panel_plane_at(layout, b);
+    // A vector's product is as fast as memory: the hardware's own prefetching restarts with every panel.
+    if (packed && tokens == 1)
+      for (size_t i = 0; i < layout.plane + layout.codes + layout.header / 2; i += 64)
+        __builtin_prefetch(plane + vectorPrefetch * (layout.plane + layout.codes) + i);
+    i32x16 exact[INT8_TILE];
+    block_sums(packed ? plane + layout.plane : codes + (b - b0) * 512, plane, &in, tokens, kind, packed, exact);
+    f32x16 dw = f32x16_from_half(u16x16_load(scales)), m = dw;
+    int hasMinimum = kind == CODES_UP_TO_15 || kind == CODES_UP_TO_31;
+    if (hasMinimum) m = f32x16_from_half(u16x16_load(scales + 64));
+#pragma clang loop unroll(full)
     for (size_t t = 0; t < tokens; t++) {
-      i32x16 i = i32x16_splat(0);
-      for (size_t g = 0; g < 8; g++) {
-        i32x16 w = i32x16_load((const int32_t *)(codes + g * 64));
-        uint32_t a = (uint32_t)words[g * tokens + t];
-        i += ((i32x16)((u32x16)w << 24) >> 24) * (int32_t)(int8_t)a;
-        i += ((i32x16)((u32x16)w << 16) >> 24) * (int32_t)(int8_t)(a >> 8);
-        i += ((i32x16)((u32x16)w << 8) >> 24) * (int32_t)(int8_t)(a >> 16);
-        i += (w >> 24) * (int32_t)(int8_t)(a >> 24);
-      }
       f32x16 f = f32x16_load(sums + t * 16);
-      f = f32x16_fma(f32x16_from_i32(i), dw * scales[t], f);
-      if (p->minima)
-        f = f32x16_fma(f32x16_from_half(u16x16_load(p->minima + (b0 + b) * 16)), f32x16_splat(scaledSums[t]), f);
+      f = f32x16_fma(f32x16_from_i32(exact[t]), dw * in.scales[t], f);
+      if (hasMinimum) f = f32x16_fma(m, f32x16_splat(in.scaledSums[t]), f);
       f32x16_store(sums + t * 16, f);
     }
+  }
+}
+
+INLINE void int8_tile(const uint8_t *panel, size_t b0, const uint8_t *codes, const uint8_t *input, size_t n,
+                      float *sums, size_t tokens, panel_layout layout, code_kind kind, int packed) {
+  switch (tokens) {
+#define TILE_CASE(T) case T: int8_tile_of(panel, b0, codes, input, n, sums, T, layout, kind, packed); break;
+    TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4)
+#if INT8_TILE > 4
+    TILE_CASE(5) TILE_CASE(6) TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10) TILE_CASE(11) TILE_CASE(12)
+#endif
+#undef TILE_CASE
+    default: break;
+  }
+}
+
+// All groups of the tokens first ..< first + count of a product, one panel, into sums [token][16].
+INLINE void int8_panel_product(const quern_product *p, size_t index, size_t first, size_t count, quern_weights weights,
+                               code_kind kind, uint8_t *scratch, float *sums) {
+  size_t blocks = p->columns / 32;
+  panel_layout layout = panel_layout_of(weights);
+  const uint8_t *panel = p->panels + index * quern_panel_bytes(weights, p->columns);
+  // A few tokens: each weight is read once, straight from memory. Many: codes are unpacked once for all.
+  if (p->tokens <= INT8_TILE) {
+    int8_tile(panel, 0, NULL, p->input, blocks, sums, p->tokens, layout, kind, 1);
+    return;
+  }
+  for (size_t b0 = 0; b0 < blocks; b0 += blockChunk) {
+    size_t n = blocks - b0 < blockChunk ? blocks - b0 : blockChunk;
+    if (kind != CODES_SIGNED)
+      for (size_t b = 0; b < n; b++) {
+        const uint8_t *plane = panel + panel_plane_at(layout, b0 + b);
+        unpack_block(plane + layout.plane, plane, kind, scratch + b * 512);
+      }
+    for (size_t t = 0; t < count; t += INT8_TILE) {
+      size_t group = p->tokens - first - t < INT8_TILE ? p->tokens - first - t : INT8_TILE;
+      const uint8_t *input = (const uint8_t *)p->input + ((first + t) * blocks + b0 * group) * inputBlockBytes;
+      int8_tile(panel, b0, scratch, input, n, sums + t * 16, group, layout, kind, kind == CODES_SIGNED);
+    }
+  }
+}
+
+static void int8_product_signed(const quern_product *p, size_t panel, size_t t, size_t n, uint8_t *s, float *sums) {
+  int8_panel_product(p, panel, t, n, QUERN_WEIGHTS_Q8_0, CODES_SIGNED, s, sums);
+}
+static void int8_product_less_8(const quern_product *p, size_t panel, size_t t, size_t n, uint8_t *s, float *sums) {
+  int8_panel_product(p, panel, t, n, QUERN_WEIGHTS_Q4_0, CODES_LESS_8, s, sums);
+}
+static void int8_product_less_16(const quern_product *p, size_t panel, size_t t, size_t n, uint8_t *s, float *sums) {
+  int8_panel_product(p, panel, t, n, QUERN_WEIGHTS_Q5_0, CODES_LESS_16, s, sums);
+}
+static void int8_product_up_to_15(const quern_product *p, size_t panel, size_t t, size_t n, uint8_t *s, float *sums) {
+  int8_panel_product(p, panel, t, n, QUERN_WEIGHTS_Q4_1, CODES_UP_TO_15, s, sums);
+}
+static void int8_product_up_to_31(const quern_product *p, size_t panel, size_t t, size_t n, uint8_t *s, float *sums) {
+  int8_panel_product(p, panel, t, n, QUERN_WEIGHTS_Q5_1, CODES_UP_TO_31, s, sums);
+}
+
+static void multiply_panel_int8(const quern_product *p, size_t panel, size_t t, size_t n, uint8_t *s, float *sums) {
+  switch (p->weights) {
+    case QUERN_WEIGHTS_Q8_0: int8_product_signed(p, panel, t, n, s, sums); break;
+    case QUERN_WEIGHTS_Q4_0: int8_product_less_8(p, panel, t, n, s, sums); break;
+    case QUERN_WEIGHTS_Q5_0: int8_product_less_16(p, panel, t, n, s, sums); break;
+    case QUERN_WEIGHTS_Q4_1: int8_product_up_to_15(p, panel, t, n, s, sums); break;
+    default: int8_product_up_to_31(p, panel, t, n, s, sums); break;
   }
 }

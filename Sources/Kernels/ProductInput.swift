@@ -35,10 +35,11 @@ import CKernels
   func arranged(asInt8: Bool, by processor: Processor) -> UnsafeMutableRawPointer {
     let x = matrix
     let math = processor.kernels.math
-    let tasks = (x.rows + math.tile - 1) / math.tile
+    let tile = asInt8 ? math.int8Tile : math.tile
+    let tasks = (x.rows + tile - 1) / tile
     if asInt8 {
       precondition(x.columns % 32 == 0)
-      let buffer = codes ?? Buffer(byteCount: (capacity + 31) / 32 * 44)
+      let buffer = codes ?? Buffer(byteCount: (capacity + 31) / 32 * Int(QUERN_INPUT_BLOCK_BYTES))
       codes = buffer
       if !codesAreCurrent {
         unsafe processor.pool.run(math.prepareInt8, arguments(x, buffer), tasks: tasks)

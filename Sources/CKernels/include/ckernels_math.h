@@ -10,7 +10,7 @@
 
 // One share of an operation. `scratch`: QUERN_SCRATCH_BYTES, 64-byte aligned, contents free to overwrite.
 typedef void quern_task(const void *arguments, size_t index, void *scratch);
-enum { QUERN_SCRATCH_BYTES = 1 << 20, QUERN_PANEL_ROWS = 16 };
+enum { QUERN_SCRATCH_BYTES = 1 << 20, QUERN_PANEL_ROWS = 16, QUERN_INPUT_BLOCK_BYTES = 48 };
 
 // Expands consecutive blocks to floats; elementCount is a multiple of the block's length.
 typedef void quern_decode(const uint8_t *blocks, float *out, size_t elementCount);
@@ -28,11 +28,8 @@ typedef enum quern_weights {
   QUERN_WEIGHTS_Q5_1,
 } quern_weights;
 
-// Bytes of one panel of 16 rows, a multiple of 64; 0 for QUERN_WEIGHTS_ENCODED. Float panels are [columns][16];
-// block panels hold, one after another, the codes of each block of 32 columns, the fifth bits, scales and minima:
-// Q8_0 u8 [block][8][16][4] as signed bytes (columns 4g…4g+3 of the row beside each other); the others the same with
-// nibbles, u8 [block][4][16][4], low nibble column 4g+j, high nibble column 16+4g+j; fifth bits u32 [block][16] as in
-// the file; scales and minima f16 [block][16].
+// Bytes of one panel of 16 rows, a multiple of 64; 0 for QUERN_WEIGHTS_ENCODED. Float panels are [columns][16]; the
+// panels of blocks are drawn in panels.h.
 size_t quern_panel_bytes(quern_weights weights, size_t columns);
 
 // Repacks `rowCount` rows (as in the file: blocks, or little-endian elements, rows one after another) into `panels`,
@@ -44,13 +41,14 @@ void quern_pack(quern_weights weights, size_t columns, uint8_t *panels, size_t f
 void quern_unpack_row(quern_weights weights, size_t columns, const uint8_t *panels, size_t row, float *out);
 
 // Inputs of a product, arranged for the tiles: groups of `tile` tokens (the last one smaller), one group after another.
-// Float: [column][token]. Int8, per block of 32 columns: i32 q[8][token] (4 signed codes each), i32 sums[token] (two
-// i16: the sum over columns ≡ 0, 1 and ≡ 2, 3 modulo 4), f32 d[token] (amax / 127), f32 sa[token] (d · sum).
+// Float: [column][token]. Int8, groups of `int8Tile`, per block of 32 columns: i32 q[8][token] (4 signed codes each),
+// i32 offsets[token] (two i16: −8 times the sum over columns ≡ 0, 1 and ≡ 2, 3 modulo 4), i32 sum[token],
+// f32 d[token] (amax / 127), f32 d·sum[token].
 typedef struct quern_input {
   const float *x;         // [tokens, columns]
   size_t xStride;
   size_t tokens, columns;
-  void *out;              // columns · tokens floats, or (columns / 32) · 44 · tokens bytes
+  void *out;              // columns · tokens floats, or (columns / 32) · QUERN_INPUT_BLOCK_BYTES · tokens bytes
 } quern_input;
 
 // out[token][row] = Σ weights[row][column] · input[token][column] (+ bias[row]) (+ what was there).
@@ -140,9 +138,9 @@ typedef struct quern_comparison {
 } quern_comparison;
 
 typedef struct quern_math_table {
-  size_t tile;                  // tokens per group of an input
+  size_t tile, int8Tile;        // tokens per group of an input of float and of int8 products
   quern_task *prepareFloats;    // quern_input; shares: ceil(tokens / tile)
-  quern_task *prepareInt8;      // quern_input; columns a multiple of 32; shares: ceil(tokens / tile)
+  quern_task *prepareInt8;      // quern_input; columns a multiple of 32; shares: ceil(tokens / int8Tile)
   quern_task *multiply;         // quern_product
   quern_task *append;           // quern_append
   quern_task *attention;        // quern_attention
