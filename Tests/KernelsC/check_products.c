@@ -61,20 +61,26 @@ typedef struct product {
 } product;
 
 static size_t inputBytes(const product *m) {
-  return isInteger(m->kind) ? m->columns / 32 * 44 * m->tokens : m->columns * m->tokens * sizeof(float);
+  return isInteger(m->kind) ? m->columns / 32 * QUERN_INPUT_BLOCK_BYTES * m->tokens : m->columns * m->tokens * sizeof(float);
+}
+
+static size_t tileOf(const quern_kernels *kernels, const product *m) {
+  return isInteger(m->kind) ? kernels->math->int8Tile : kernels->math->tile;
 }
 
 static void *prepare(const quern_kernels *kernels, const product *m) {
   quern_input in = {m->x, m->xStride, m->tokens, m->columns, bufferOf(inputBytes(m), 0)};
-  size_t tile = kernels->math->tile;
+  size_t tile = tileOf(kernels, m);
   for (size_t share = (m->tokens + tile - 1) / tile; share-- > 0;)
     (isInteger(m->kind) ? kernels->math->prepareInt8 : kernels->math->prepareFloats)(&in, share, scratchArea());
   return in.out;
 }
 
-// Undoes the grouping by tokens: [token][column], or [token][block][11 words].
+enum { blockWords = QUERN_INPUT_BLOCK_BYTES / 4 };
+
+// Undoes the grouping by tokens: [token][column], or [token][block][blockWords].
 static uint32_t *ungrouped(const quern_kernels *kernels, const product *m, const uint32_t *arranged) {
-  size_t tile = kernels->math->tile, words = isInteger(m->kind) ? m->columns / 32 * 11 : m->columns;
+  size_t tile = tileOf(kernels, m), words = isInteger(m->kind) ? m->columns / 32 * blockWords : m->columns;
   uint32_t *out = bufferOf(words * m->tokens * 4, 0);
   for (size_t first = 0; first < m->tokens; first += tile) {
     size_t group = m->tokens - first < tile ? m->tokens - first : tile;
@@ -97,15 +103,15 @@ static void checkPrepare(const contest *c, int integers) {
     fillFloats(m.x, m.tokens * m.xStride, kind);
     uint32_t *generic = ungrouped(c->generic, &m, prepare(c->generic, &m));
     uint32_t *table = ungrouped(c->table, &m, prepare(c->table, &m));
-    size_t words = integers ? m.columns / 32 * 11 : m.columns;
+    size_t words = integers ? m.columns / 32 * blockWords : m.columns;
     sameFloats("arranged", (float *)generic, (float *)table, 1, words * m.tokens, words * m.tokens, kind == patternSpecials);
     for (size_t t = 0; wantsReference() && !integers && t < m.tokens; t++)
       holds("every float is in its place", !memcmp(table + t * words, m.x + t * m.xStride, words * 4));
     for (size_t i = 0; wantsReference() && integers && kind == patternNormal && i < m.tokens * m.columns; i++) {
       size_t t = i / m.columns, k = i % m.columns;
-      const uint32_t *block = table + t * words + k / 32 * 11;
+      const uint32_t *block = table + t * words + k / 32 * blockWords;
       float scale;
-      memcpy(&scale, block + 9, 4);
+      memcpy(&scale, block + 10, 4);
       nearTo("code · scale", i, m.x[t * m.xStride + k], ((const int8_t *)block)[k % 32] * scale, 0.501 * scale);
     }
     releaseBuffers();
