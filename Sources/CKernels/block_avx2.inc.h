@@ -1,5 +1,6 @@
 // Exact block sums with AVX2: vpmaddubsw multiplies unsigned by signed bytes and adds pairs into 16 bits.
 #define INT8_TILE 4
+#define INT8_RESIDENT 2
 
 // Left to itself the compiler loads all of a block before it multiplies, reorders the additions and spills the sums.
 #define KEEP_ORDER __asm__ volatile("" ::: "memory")
@@ -39,7 +40,7 @@ INLINE void block_sums_signed(const uint8_t *codes, const input_block *in, size_
 }
 
 // Four columns of eight rows: group g of the rows half · 8 … half · 8 + 7.
-INLINE __m256i load_codes(const uint8_t *codes, const uint8_t *plane, size_t g, size_t half, code_kind kind,
+INLINE __m256i load_half_codes(const uint8_t *codes, const uint8_t *plane, size_t g, size_t half, code_kind kind,
                           int packed) {
   if (!packed) return _mm256_loadu_si256((const __m256i *)(codes + g * 64 + half * 32));
   __m256i v = _mm256_loadu_si256((const __m256i *)(codes + (g & 3) * 64 + half * 32));
@@ -69,8 +70,8 @@ INLINE void block_sums_unsigned(const uint8_t *codes, const uint8_t *plane, cons
 #pragma clang loop unroll(full)
   for (size_t g = 0; g < 8; g++) {
     KEEP_ORDER;
-    __m256i w0 = load_codes(codes, plane, g, 0, kind, packed);
-    __m256i w1 = load_codes(codes, plane, g, 1, kind, packed);
+    __m256i w0 = load_half_codes(codes, plane, g, 0, kind, packed);
+    __m256i w1 = load_half_codes(codes, plane, g, 1, kind, packed);
 #pragma clang loop unroll(full)
     for (size_t t = 0; t < tokens; t++) {
       __m256i a = _mm256_set1_epi32(in->words[g * tokens + t]);

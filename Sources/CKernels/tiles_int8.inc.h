@@ -27,26 +27,39 @@ INLINE input_block input_block_at(const uint8_t *p, size_t tokens) {
 // How the codes of a storage are read: signed bytes, or unsigned ones (0…15 or 0…31) less an offset.
 typedef enum code_kind { CODES_SIGNED, CODES_LESS_8, CODES_LESS_16, CODES_UP_TO_15, CODES_UP_TO_31 } code_kind;
 
-// One block of nibbles (and the plane of fifth bits) as bytes [8][16][4].
-INLINE void unpack_block(const uint8_t *nibbles, const uint8_t *plane, code_kind kind, uint8_t *out) {
-  u8x64 high = {0};
-  int five = kind == CODES_LESS_16 || kind == CODES_UP_TO_31;
-  if (five) memcpy(&high, plane, 64);
+// Group g of a block: columns 4g … 4g + 3 of 16 rows. Bytes as they are, or from nibbles (and the plane of fifth bits)
+// where `packed`.
+INLINE u8x64 load_codes(const uint8_t *codes, const uint8_t *plane, size_t g, code_kind kind, int packed) {
+  u8x64 v, high;
+  int nibbles = packed && kind != CODES_SIGNED;
+  memcpy(&v, codes + (nibbles ? g % 4 : g) * 64, 64);
+  if (!nibbles) return v;
+  v = g < 4 ? v & 15 : v >> 4;
+  if (kind == CODES_LESS_16 || kind == CODES_UP_TO_31) {
+    memcpy(&high, plane, 64);
+    v |= (high >> g & 1) << 4;
+  }
+  return v;
+}
+
+// One block of nibbles as bytes [8][16][4].
+INLINE void unpack_block(const uint8_t *codes, const uint8_t *plane, code_kind kind, uint8_t *out) {
 #pragma clang loop unroll(full)
-  for (int g = 0; g < 4; g++) {
-    u8x64 v, lo, hi;
-    memcpy(&v, nibbles + g * 64, 64);
-    lo = v & 15, hi = v >> 4;
-    if (five) lo |= (high >> g & 1) << 4, hi |= (high >> (g + 4) & 1) << 4;
-    memcpy(out + g * 64, &lo, 64);
-    memcpy(out + (g + 4) * 64, &hi, 64);
+  for (size_t g = 0; g < 8; g++) {
+    u8x64 v = load_codes(codes, plane, g, kind, 1);
+    memcpy(out + g * 64, &v, 64);
   }
 }
 
 // block_sums(codes, plane, in, tokens, kind, packed, sums): sums[token][row] of one block, exactly. `codes` is the
 // panel's block of nibbles (with its plane of fifth bits) where `packed`, bytes [8][16][4] where not.
-#if defined(ISA_AVX2)
+// INT8_TILE: tokens of a tile; INT8_RESIDENT: up to how many the float sums stay in registers beside the exact ones.
+#if defined(ISA_AVX512)
+#include "block_avx512.inc.h"
+#elif defined(ISA_AVX2)
 #include "block_avx2.inc.h"
+#elif defined(ISA_NEON)
+#include "block_neon.inc.h"
 #else
 #include "block_generic.inc.h"
 #endif
@@ -54,7 +67,12 @@ INLINE void unpack_block(const uint8_t *nibbles, const uint8_t *plane, code_kind
 // `panel`: where the scales are, and the codes too where `packed`; `codes`: else the codes of the n blocks as bytes.
 INLINE void int8_tile_of(const uint8_t *panel, size_t b0, const uint8_t *codes, const uint8_t *input, size_t n,
                          float *sums, size_t tokens, panel_layout layout, code_kind kind, int packed) {
+  f32x16 resident[INT8_TILE];
+  int isResident = tokens <= INT8_RESIDENT;
   if (b0 == 0) memset(sums, 0, tokens * 64);
+  if (isResident)
+#pragma clang loop unroll(full)
+    for (size_t t = 0; t < tokens; t++) resident[t] = f32x16_load(sums + t * 16);
   for (size_t b = b0; b < b0 + n; b++, input += tokens * inputBlockBytes) {
     input_block in = input_block_at(input, tokens);
     const uint8_t *scales = panel + panel_scales_at(layout, b), *plane = panel + panel_plane_at(layout, b);
@@ -69,12 +87,16 @@ INLINE void int8_tile_of(const uint8_t *panel, size_t b0, const uint8_t *codes, 
     if (hasMinimum) m = f32x16_from_half(u16x16_load(scales + 64));
 #pragma clang loop unroll(full)
     for (size_t t = 0; t < tokens; t++) {
-      f32x16 f = f32x16_load(sums + t * 16);
+      f32x16 f = isResident ? resident[t] : f32x16_load(sums + t * 16);
       f = f32x16_fma(f32x16_from_i32(exact[t]), dw * in.scales[t], f);
       if (hasMinimum) f = f32x16_fma(m, f32x16_splat(in.scaledSums[t]), f);
-      f32x16_store(sums + t * 16, f);
+      if (isResident) resident[t] = f;
+      else f32x16_store(sums + t * 16, f);
     }
   }
+  if (isResident)
+#pragma clang loop unroll(full)
+    for (size_t t = 0; t < tokens; t++) f32x16_store(sums + t * 16, resident[t]);
 }
 
 INLINE void int8_tile(const uint8_t *panel, size_t b0, const uint8_t *codes, const uint8_t *input, size_t n,
