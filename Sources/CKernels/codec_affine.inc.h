@@ -48,8 +48,22 @@ INLINE void affine_propose(const f32x16 *above, const f32x16 *weights, int eleme
   best->offset = f32x16_select(better, (best->sum - fitted * sq) / best->weight, best->offset);
 }
 
-// ggml spreads the codes from the least to the greatest element. Ranges a little narrower and wider about the same
-// middle are proposed, and the best is refitted against its own codes.
+// Proposals for codes over `range`, which begins at zero: a little narrower and wider, anchored at either end.
+INLINE void affine_proposals(const f32x16 *above, const f32x16 *weights, int elements, float high, f32x16 range,
+                             affine_proposal *best) {
+  for (int j = 0; j < elements; j++) {
+    best->weight += weights ? weights[j] : f32x16_splat(1);
+    best->sum += weights ? weights[j] * above[j] : above[j];
+  }
+  for (int step = -3; step <= 3; step++) {
+    f32x16 scale = range / (high + 0.35f * (float)step);
+    affine_propose(above, weights, elements, high, scale, f32x16_splat(0), best);
+    affine_propose(above, weights, elements, high, scale, range - scale * high, best);
+  }
+}
+
+// ggml spreads the codes from the least to the greatest element. Ranges about that are proposed, and the best is refitted
+// against its own codes.
 INLINE scale_choice affine_search(const f32x16 *x, const f32x16 *weights, int elements, float high) {
   f32x16 least = x[0], greatest = x[0];
   for (int j = 1; j < elements; j++) {
@@ -63,15 +77,8 @@ INLINE scale_choice affine_search(const f32x16 *x, const f32x16 *weights, int el
 
   f32x16 above[32];
   affine_proposal proposal = {f32x16_splat(0), f32x16_splat(0), f32x16_splat(-1), scale, offset - least};
-  for (int j = 0; j < elements; j++) {
-    above[j] = x[j] - least;
-    proposal.weight += weights ? weights[j] : f32x16_splat(1);
-    proposal.sum += weights ? weights[j] * above[j] : above[j];
-  }
-  for (int step = -2; step <= 5; step++) {
-    f32x16 narrowed = range / (high + 0.3f * (float)step);
-    affine_propose(above, weights, elements, high, narrowed, (range - narrowed * high) * 0.5f, &proposal);
-  }
+  for (int j = 0; j < elements; j++) above[j] = x[j] - least;
+  affine_proposals(above, weights, elements, high, range, &proposal);
   scale = proposal.scale;
   offset = least + proposal.offset;
   for (int round = 0; round < 2; round++) {
@@ -124,5 +131,5 @@ INLINE f64x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   return error;
 }
 
-ENCODE_GROUPS(q4_1, 20)
-ENCODE_GROUPS(q5_1, 24)
+ENCODE_GROUPS(q4_1, 32, 1, 20)
+ENCODE_GROUPS(q5_1, 32, 1, 24)

@@ -1,9 +1,5 @@
-// Sixteen blocks of 32 elements side by side: lane b of x[j] is element j of block b. The scale searches run on all
-// sixteen at once, every lane its own search, so a block's bytes do not depend on its neighbours.
-
-typedef struct {
-  f32x16 x[32];
-} codec_group;
+// Sixteen blocks (of the K formats: sub-blocks) side by side: lane b of x[j] is element j of block b. The scale searches
+// run on all sixteen at once, every lane its own search, so a block's bytes do not depend on its neighbours.
 
 INLINE void f32_transpose8(const float *const rows[8], size_t column, float *out) {  // out: stride 16
   f32x8 r[8], s[8];
@@ -67,34 +63,39 @@ INLINE void group_store_u16(uint8_t *const blocks[16], size_t offset, u16x16 val
   }
 }
 
-// Encodes sixteen blocks: x and weights (NULL: uniform) are [element][block]; returns the squared errors per lane.
+// Encodes the blocks of one group: x and weights (NULL: uniform) are [element][lane]; returns the squared errors.
 typedef f64x16 group_encoder(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]);
 
-// Runs a group encoder over any number of 32-element blocks; the last group is filled up with zero blocks.
+// How blocks lie in a group: `lanes` lanes to a block, each with `elements` elements (at most 32).
+typedef struct {
+  size_t elements, lanes, blockBytes;
+} group_shape;
+
+// Runs a group encoder over any number of blocks; the last group is filled up with blocks of zeros.
 INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, uint8_t *out,
-                            double *squaredError, size_t blockBytes, group_encoder *uniform, group_encoder *weighted) {
+                            double *squaredError, group_shape shape, group_encoder *uniform, group_encoder *weighted) {
   static const float zeros[32];
-  uint8_t sink[64];
+  uint8_t sink[256];
   f64x16 error = {0};
   i32x16 bad = {0};
-  size_t blockCount = count / 32, column = 0;
-  for (size_t first = 0; first < blockCount; first += 16) {
+  size_t laneCount = count / shape.elements, column = 0;
+  for (size_t first = 0; first < laneCount; first += 16) {
     const float *rows[16], *weightRows[16];
     uint8_t *blocks[16];
     for (size_t b = 0; b < 16; b++) {
-      int exists = first + b < blockCount;
-      rows[b] = exists ? in + (first + b) * 32 : zeros;
-      blocks[b] = exists ? out + (first + b) * blockBytes : sink;
-      weightRows[b] = exists && importance ? importance + column : zeros;
-      column += 32;
+      size_t lane = first + b;
+      rows[b] = lane < laneCount ? in + lane * shape.elements : zeros;
+      weightRows[b] = lane < laneCount && importance ? importance + column : zeros;
+      if (b % shape.lanes == 0) blocks[b / shape.lanes] = lane < laneCount ? out + lane / shape.lanes * shape.blockBytes : sink;
+      column += shape.elements;
       if (column >= period) column = 0;
     }
     f32x16 x[32], weights[32];
-    group_load(rows, 32, x);
-    bad += group_clean(32, x);
+    group_load(rows, (int)shape.elements, x);
+    bad += group_clean((int)shape.elements, x);
     if (importance) {
-      group_load(weightRows, 32, weights);
-      group_clean(32, weights);
+      group_load(weightRows, (int)shape.elements, weights);
+      group_clean((int)shape.elements, weights);
       error += weighted(x, weights, blocks);
     } else {
       error += uniform(x, 0, blocks);
@@ -105,16 +106,16 @@ INLINE size_t encode_groups(const float *in, size_t count, const float *importan
 }
 
 // A format's encoder from the body NAME_group(x, weights, blocks): compiled once without weights and once with.
-#define ENCODE_GROUPS(NAME, BYTES)                                                                            \
+#define ENCODE_GROUPS(NAME, ELEMENTS, LANES, BYTES)                                                              \
   static f64x16 PASTE(NAME##_uniform, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {  \
-    (void)weights;                                                                                            \
-    return NAME##_group(x, 0, blocks);                                                                        \
-  }                                                                                                           \
+    (void)weights;                                                                                               \
+    return NAME##_group(x, 0, blocks);                                                                           \
+  }                                                                                                              \
   static f64x16 PASTE(NAME##_weighted, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) { \
-    return NAME##_group(x, weights, blocks);                                                                  \
-  }                                                                                                           \
-  static size_t PASTE(encode_##NAME, ISA)(const float *in, size_t n, const float *importance, size_t period,  \
-                                          uint8_t *blocks, double *squaredError) {                            \
-    return encode_groups(in, n, importance, period, blocks, squaredError, BYTES, PASTE(NAME##_uniform, ISA),  \
-                         PASTE(NAME##_weighted, ISA));                                                        \
+    return NAME##_group(x, weights, blocks);                                                                     \
+  }                                                                                                              \
+  static size_t PASTE(encode_##NAME, ISA)(const float *in, size_t n, const float *importance, size_t period,     \
+                                          uint8_t *blocks, double *squaredError) {                               \
+    return encode_groups(in, n, importance, period, blocks, squaredError, (group_shape){ELEMENTS, LANES, BYTES}, \
+                         PASTE(NAME##_uniform, ISA), PASTE(NAME##_weighted, ISA));                               \
   }

@@ -141,6 +141,6 @@ INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   return error;
 }
 
-ENCODE_GROUPS(q4_0, 18)
-ENCODE_GROUPS(q5_0, 22)
-ENCODE_GROUPS(q8_0, 34)
+ENCODE_GROUPS(q4_0, 32, 1, 18)
+ENCODE_GROUPS(q5_0, 32, 1, 22)
+ENCODE_GROUPS(q8_0, 32, 1, 34)

@@ -8,7 +8,10 @@
 #include "codec_symmetric.inc.h"
 #include "codec_affine.inc.h"
 #include "codec_k.inc.h"
+#include "codec_k_search.inc.h"
+#include "codec_k_encode.inc.h"
 #include "codec_levels.inc.h"
+#include "codec_levels_encode.inc.h"
 #include "codec_few.inc.h"
 #include "codec_grid.inc.h"
 
@@ -24,20 +27,20 @@ static const quern_codec_table CODEC_TABLE = {{
     CODEC_ROW(7, q5_1, 32, 24),
     CODEC_ROW(8, q8_0, 32, 34),
     CODEC_READ_ONLY_ROW(9, q8_1, 32, 36),
-    CODEC_READ_ONLY_ROW(10, q2_k, 256, 84),
-    CODEC_READ_ONLY_ROW(11, q3_k, 256, 110),
-    CODEC_READ_ONLY_ROW(12, q4_k, 256, 144),
-    CODEC_READ_ONLY_ROW(13, q5_k, 256, 176),
-    CODEC_READ_ONLY_ROW(14, q6_k, 256, 210),
+    CODEC_ROW(10, q2_k, 256, 84),
+    CODEC_ROW(11, q3_k, 256, 110),
+    CODEC_ROW(12, q4_k, 256, 144),
+    CODEC_ROW(13, q5_k, 256, 176),
+    CODEC_ROW(14, q6_k, 256, 210),
     CODEC_READ_ONLY_ROW(15, q8_k, 256, 292),
     CODEC_READ_ONLY_ROW(16, iq2_xxs, 256, 66),
     CODEC_READ_ONLY_ROW(17, iq2_xs, 256, 74),
     CODEC_READ_ONLY_ROW(18, iq3_xxs, 256, 98),
     CODEC_READ_ONLY_ROW(19, iq1_s, 256, 50),
-    CODEC_READ_ONLY_ROW(20, iq4_nl, 32, 18),
+    CODEC_ROW(20, iq4_nl, 32, 18),
     CODEC_READ_ONLY_ROW(21, iq3_s, 256, 110),
     CODEC_READ_ONLY_ROW(22, iq2_s, 256, 82),
-    CODEC_READ_ONLY_ROW(23, iq4_xs, 256, 136),
+    CODEC_ROW(23, iq4_xs, 256, 136),
     CODEC_READ_ONLY_ROW(24, i8, 1, 1),
     CODEC_READ_ONLY_ROW(25, i16, 1, 2),
     CODEC_READ_ONLY_ROW(26, i32, 1, 4),
