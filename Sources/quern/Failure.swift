@@ -70,6 +70,32 @@ enum Failure {
       return 0
     }
     Terminal.standardError(message + "\n")
+    if let name = CommandLine.arguments.dropFirst().first, !name.hasPrefix("-"), let near = nearestCommand(to: name) {
+      Terminal.standardError("Did you mean: quern \(near)\n")
+    }
     return code == .validationFailure ? ExitStatus.badUsage : ExitStatus.failed
+  }
+
+  /// The command whose name is at most two edits from a word that is none.
+  private static func nearestCommand(to word: String) -> String? {
+    let names = Quern.configuration.subcommands.map { $0._commandName }
+    guard !names.contains(word) else { return nil }
+    let near = names.map { ($0, editDistance($0, word)) }.min { $0.1 < $1.1 }
+    return near.flatMap { $0.1 <= 2 ? $0.0 : nil }
+  }
+
+  /// Levenshtein's.
+  private static func editDistance(_ a: String, _ b: String) -> Int {
+    var row = Array(0...b.count)
+    for (i, x) in a.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, y) in b.enumerated() {
+        let substitution = diagonal + (x == y ? 0 : 1)
+        diagonal = row[j + 1]
+        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
+      }
+    }
+    return row[b.count]
   }
 }

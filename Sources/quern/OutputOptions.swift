@@ -7,8 +7,10 @@ import SystemPackage
 
 /// Where a model goes and how: shared by the commands that write one.
 struct OutputOptions: ParsableArguments {
-  @Option(name: [.short, .customLong("output")], help: "The .gguf file or, for safetensors, directory to write.")
-  var output: FilePath
+  @Option(
+    name: [.short, .customLong("output")],
+    help: ArgumentHelp("The .gguf file or, for safetensors, directory to write.", valueName: "out"))
+  var output: FilePath?
 
   @Option(help: "gguf or safetensors (default: by OUT's name).")
   var to: String?
@@ -20,11 +22,17 @@ struct OutputOptions: ParsableArguments {
   var force = false
 
   func container() throws -> OutputContainer {
+    let output = try requiredOutput()
     guard let to else { return output.lastComponent?.string.lowercased().hasSuffix(".gguf") == true ? .gguf : .safetensors }
     guard let container = OutputContainer(rawValue: to.lowercased()) else {
       throw UsageError("--to takes gguf or safetensors, not '\(to)'")
     }
     return container
+  }
+
+  private func requiredOutput() throws(UsageError) -> FilePath {
+    guard let output else { throw UsageError("say where to write: -o OUT.gguf, or -o DIRECTORY for safetensors") }
+    return output
   }
 
   /// Writes, with a progress bar, and reports.
@@ -35,6 +43,7 @@ struct OutputOptions: ParsableArguments {
       }
       return bytes
     }
+    let output = try requiredOutput()
     let start = Clock.now()
     let progress = Progress(label, total: job.outputTensorBytes, unit: .bytes, isShown: !asJSON)
     let result = try job.write(to: output, overwrites: force, maximumShardBytes: shardBytes, pool: processor.pool) {
@@ -43,11 +52,11 @@ struct OutputOptions: ParsableArguments {
     progress.finish()
     let seconds = Clock.now() - start
     for warning in result.warnings { Terminal.standardError("quern: warning: \(warning)\n") }
-    if asJSON { return printJSON(json(result, seconds: seconds)) }
-    print(text(result, seconds: seconds))
+    if asJSON { return printJSON(json(result, output: output, seconds: seconds)) }
+    print(text(result, output: output, seconds: seconds))
   }
 
-  private func text(_ result: ConversionResult, seconds: Double) -> String {
+  private func text(_ result: ConversionResult, output: FilePath, seconds: Double) -> String {
     var lines: [String] = []
     let changed = result.tensors.filter { $0.from != $0.to }
     if !changed.isEmpty {
@@ -73,7 +82,7 @@ struct OutputOptions: ParsableArguments {
     return lines.joined(separator: "\n")
   }
 
-  private func json(_ result: ConversionResult, seconds: Double) -> JSONObject {
+  private func json(_ result: ConversionResult, output: FilePath, seconds: Double) -> JSONObject {
     [
       "output": .text(output.string), "container": .text(result.container.rawValue),
       "fileBytes": .integer(result.fileByteCount), "bitsPerWeight": .double(result.bitsPerWeight),

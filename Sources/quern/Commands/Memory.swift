@@ -88,19 +88,20 @@ struct MemoryCommand: ParsableCommand {
   }
 
   private func text(_ footprint: Footprint, shape: ModelShape, budget: Int?, largestContext: Int?) -> String {
-    var table = Table(
-      [.init(title: "what", isFlexible: !explain), .init(title: "bytes", alignsRight: true), .init(title: "", alignsRight: true)]
-        + (explain ? [.init(title: "formula", isFlexible: true)] : []))
-    let row = { (name: String, bytes: Int, formula: String) in
-      [name, Format.grouped(bytes), Format.bytes(bytes)] + (self.explain ? [formula] : [])
-    }
-    for item in footprint.items { table.add(row(item.name, item.bytes, item.formula)) }
-    table.add(row("total", footprint.totalBytes, ""))
+    var table = Table([
+      .init(title: "what", isFlexible: true), .init(title: "bytes", alignsRight: true), .init(title: "", alignsRight: true),
+    ])
+    for item in footprint.items { table.add(item.name, Format.grouped(item.bytes), Format.bytes(item.bytes)) }
+    table.add("total", Format.grouped(footprint.totalBytes), Format.bytes(footprint.totalBytes))
     var lines = [
       "\(model): \(Format.count(shape.parameterCount)) parameters, \(Format.fixed(shape.bitsPerWeight, 2)) bits per weight, "
         + "context \(footprint.context), batch \(footprint.batch)",
-      "", table.text(width: explain ? max(Terminal.width, 80) : Terminal.width),
+      "", table.text(),
     ]
+    if explain {
+      lines.append("")
+      for item in footprint.items { lines.append("\(item.name) = \(item.formula)") }
+    }
     if let budget {
       lines.append("")
       let room = budget - footprint.totalBytes
