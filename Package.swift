@@ -38,8 +38,9 @@ let package = Package(
     // 0: C and data
     .target(name: "CKernels", cSettings: optimized),
     .target(name: "CFormats", path: "Formats", exclude: ["Specs"], cSettings: [.unsafeFlags(["-std=c23"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     // 1–2: bytes and the intermediate representation
-    layer("Bytes", uses: [system]),
+    layer("Bytes", uses: ["CZstd", system]),
     layer("IR", uses: ["Bytes"]),
     // 3: kernels, containers, tokenizers, descriptors
     layer("Kernels", uses: ["CKernels"]),

@@ -8,6 +8,8 @@ public enum FileError: Error, Hashable, Sendable {
   case truncated(path: FilePath, offset: Int, wanted: Int, fileByteCount: Int)
   /// The path is a directory, a device or the like where a file is needed.
   case notARegularFile(path: FilePath)
+  /// A Zstandard file that cannot be expanded.
+  case compression(path: FilePath, ZstandardError)
   /// The output exists and `overwrite` was not asked for.
   case exists(path: FilePath)
 }
@@ -22,6 +24,8 @@ extension FileError: CustomStringConvertible {
         + "fetch the file again"
     case .notARegularFile(let path):
       return "\(path): not a regular file"
+    case .compression(let path, let error):
+      return "\(path): \(error)"
     case .exists(let path):
       return "\(path): exists already; choose another name or pass --force"
     }

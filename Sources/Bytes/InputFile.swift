@@ -67,10 +67,12 @@ public final class InputFile: Sendable {
     return bytes
   }
 
-  /// The whole file, if it is no longer than `limit`.
+  /// The whole file, if it is no longer than `limit`; expanded if it is Zstandard, whatever its name.
   public static func contents(of path: FilePath, limit: Int) throws(FileError) -> [UInt8] {
     let file = try InputFile(path)
     guard file.byteCount <= limit else { throw .system(operation: "read", path: path, errno: .fileTooLarge) }
-    return try file.read(at: 0, count: file.byteCount)
+    let bytes = try file.read(at: 0, count: file.byteCount)
+    guard Zstandard.isCompressed(bytes) else { return bytes }
+    do { return try Zstandard.expand(bytes, limit: limit) } catch { throw .compression(path: path, error) }
   }
 }

@@ -35,7 +35,7 @@ public enum ConversionError: Error, Sendable {
 
   private static func isMalformed(_ error: FileError) -> Bool {
     switch error {
-    case .truncated, .notARegularFile: true
+    case .truncated, .notARegularFile, .compression: true
     case .system, .exists: false
     }
   }

@@ -36,14 +36,16 @@ enum Failure {
     case let error as RuntimeError:
       say(error)
       switch error {
-      case .file(.truncated), .catalog, .missingTensor, .undecodable: return ExitStatus.badInput
+      case .file(.truncated), .file(.compression), .catalog, .missingTensor, .undecodable: return ExitStatus.badInput
       case .contextExceeded, .invalidToken: return ExitStatus.badUsage
       case .file: return ExitStatus.failed
       }
     case let error as FileError:
       say(error)
-      if case .truncated = error { return ExitStatus.badInput }
-      return ExitStatus.failed
+      switch error {
+      case .truncated, .compression: return ExitStatus.badInput
+      case .system, .notARegularFile, .exists: return ExitStatus.failed
+      }
     case let error as PassError:
       say(error)
       return ExitStatus.failed
