@@ -2,7 +2,6 @@ public import ArgumentParser
 import Bytes
 import Catalog
 import Conversion
-import Glibc
 import Kernels
 public import SystemPackage
 
@@ -25,27 +24,6 @@ struct CommonOptions: ParsableArguments {
     let wanted = isa ?? Environment["QUERN_ISA"]
     let kernels = try wanted.map { name throws(KernelSelectionError) in try Kernels.named(name) } ?? Kernels.best()
     return Processor(kernels: kernels, pool: WorkerPool(threads: threads ?? Environment.processorCount))
-  }
-}
-
-/// The environment, read here and nowhere else.
-enum Environment {
-  static subscript(name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    let text = unsafe String(cString: value)
-    return text.isEmpty ? nil : text
-  }
-
-  /// Processors that are running.
-  static var processorCount: Int {
-    max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-  }
-
-  /// The most memory this process has held, in bytes.
-  static var peakResidentBytes: Int {
-    var usage = rusage()
-    unsafe _ = getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
   }
 }
 

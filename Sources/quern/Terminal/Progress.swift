@@ -1,4 +1,3 @@
-import Glibc
 import Synchronization
 
 /// A bar with rate and time left on standard error, drawn ten times a second when that is a terminal, silent otherwise.
@@ -63,14 +62,5 @@ final class Progress: Sendable {
       case .tokens: "\(Format.fixed(rate, 1)) tokens/s"
       }
     return "\(label) \(bar) \(Int(share * 100))%  \(speed)  \(Format.duration(left)) left"
-  }
-}
-
-/// Seconds on the monotonic clock.
-enum Clock {
-  static func now() -> Double {
-    var time = timespec()
-    unsafe _ = clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
   }
 }
