@@ -42,7 +42,9 @@ struct Diff: ParsableCommand {
       rows.append(row)
     }
     let names = Set(left.model.hyperparameters.entries.map(\.name)).union(right.model.hyperparameters.entries.map(\.name))
-    let changed = names.sorted().filter { left.model.hyperparameters[$0] != right.model.hyperparameters[$0] }
+    let changed = names.sorted().filter {
+      !Self.agree(left.model.hyperparameters[$0], right.model.hyperparameters[$0])
+    }
     let isEqual = missing.isEmpty && extra.isEmpty && reshaped.isEmpty && changed.isEmpty && rows.allSatisfy { $0.largest == 0 }
     if common.json {
       return printJSON([
@@ -76,6 +78,12 @@ struct Diff: ParsableCommand {
       print(table.text())
     }
     print(isEqual ? "equal: \(rows.count) tensors" : "\(rows.count { $0.largest == 0 }) of \(rows.count) tensors are equal")
+  }
+
+  /// GGUF keeps numbers in F32, so they are compared as such.
+  private static func agree(_ a: Hyperparameters.Value?, _ b: Hyperparameters.Value?) -> Bool {
+    if case .number(let a)? = a, case .number(let b)? = b { return Float(a) == Float(b) }
+    return a == b
   }
 
   private static func shown(_ value: Hyperparameters.Value?) -> String {
