@@ -10,8 +10,8 @@ typedef struct attention_scratch {
   float queries[QUERN_ATTENTION_ROWS * largestHeadDim];  // groups of up to TILE rows, [dim][row]
   float out[QUERN_ATTENTION_ROWS * largestHeadDim];      // [row][dim]
   float scores[TILE * keyChunk];                         // [row][key]
-  float tile[TILE * 16];
-  float keys[largestHeadDim * 16];                       // one panel of keys, converted
+  float keys[keyChunk * largestHeadDim];                 // a chunk's keys, converted
+  float values[keyChunk * largestHeadDim];               // a chunk's values, converted
   float sums[QUERN_ATTENTION_ROWS * 16];                 // [row][lane]
   float most[QUERN_ATTENTION_ROWS];
 } attention_scratch;
@@ -63,60 +63,73 @@ INLINE key_range visible(const quern_attention *p, size_t token) {
   return r;
 }
 
-// out[row][dim] = fma chain over keys lo ..< hi of scores[row][key] · values[key][dim], for `rows` rows at a time.
-INLINE void values_tile_of(const quern_cache *c, size_t at, size_t lo, size_t hi, const float *scores, float *out,
-                           size_t outStride, size_t rows) {
-  size_t stride = padded(c->valueDim);
+// Keys and values of one head from the start of a chunk on: where they are, or copies as floats.
+typedef struct chunk_view {
+  const float *keys;     // [panel][dim][16]
+  const void *values;    // [key][dim]
+  quern_cache_element element;  // of the values
+  size_t keyDim, valueStride;
+} chunk_view;
+
+// The keys from ..< to of a chunk are read. Values that are read once are converted as they are read.
+static chunk_view view_chunk(const quern_cache *c, size_t head, size_t chunk, size_t from, size_t to, int once,
+                             attention_scratch *s) {
+  size_t stride = padded(c->valueDim), keysAt = (head * c->capacity + chunk) * c->keyDim;
+  size_t valuesAt = (head * c->capacity + chunk) * stride, bytes = element_bytes(c->element);
+  chunk_view v = {(const float *)c->keys + keysAt, (const char *)c->values + valuesAt * bytes, c->element, c->keyDim,
+                  stride};
+  if (c->element == QUERN_CACHE_F32) return v;
+  v.keys = s->keys;
+  for (size_t i = (from - chunk) / 16 * 16 * c->keyDim; i < padded(to - chunk) * c->keyDim; i += 16)
+    f32x16_store(s->keys + i, cache_load(c->keys, keysAt + i, c->element));
+  if (once) return v;
+  v.values = s->values, v.element = QUERN_CACHE_F32;
+  for (size_t i = (from - chunk) * stride; i < (to - chunk) * stride; i += 16)
+    f32x16_store(s->values + i, cache_load(c->values, valuesAt + i, c->element));
+  return v;
+}
+
+// out[row][dim] = fma chain over keys lo ..< hi (of the chunk) of scores[row][key] · values[key][dim].
+INLINE void values_tile_of(const chunk_view *v, size_t lo, size_t hi, const float *scores, float *out, size_t rows,
+                           quern_cache_element element) {
+  size_t stride = v->valueStride;
   for (size_t d = 0; d < stride; d += 16) {
     f32x16 f[TILE];
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; r++) f[r] = f32x16_load(out + r * outStride + d);
+    for (size_t r = 0; r < rows; r++) f[r] = f32x16_load(out + r * stride + d);
     for (size_t j = lo; j < hi; j++) {
-      f32x16 v = cache_load(c->values, at + j * stride + d, c->element);
+      f32x16 x = cache_load(v->values, j * stride + d, element);
 #pragma clang loop unroll(full)
-      for (size_t r = 0; r < rows; r++) f[r] = f32x16_fma(v, f32x16_splat(scores[r * keyChunk + j % keyChunk]), f[r]);
+      for (size_t r = 0; r < rows; r++) f[r] = f32x16_fma(x, f32x16_splat(scores[r * keyChunk + j]), f[r]);
     }
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; r++) f32x16_store(out + r * outStride + d, f[r]);
+    for (size_t r = 0; r < rows; r++) f32x16_store(out + r * stride + d, f[r]);
   }
 }
 
-static void values_tile(const quern_cache *c, size_t at, size_t lo, size_t hi, const float *scores, float *out,
-                        size_t outStride, size_t rows) {
+static void values_tile(const chunk_view *v, size_t lo, size_t hi, const float *scores, float *out, size_t rows) {
   if (lo >= hi) return;
+#define TILE_CASE(R)                                                                       \
+  case R:                                                                                  \
+    if (v->element == QUERN_CACHE_F32) values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F32); \
+    else values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F16);                       \
+    break;
   switch (rows) {
-    case 1: values_tile_of(c, at, lo, hi, scores, out, outStride, 1); break;
-    case 2: values_tile_of(c, at, lo, hi, scores, out, outStride, 2); break;
-    case 3: values_tile_of(c, at, lo, hi, scores, out, outStride, 3); break;
-    case 4: values_tile_of(c, at, lo, hi, scores, out, outStride, 4); break;
-    case 5: values_tile_of(c, at, lo, hi, scores, out, outStride, 5); break;
-    case 6: values_tile_of(c, at, lo, hi, scores, out, outStride, 6); break;
-    default:  // wider tiles, in two halves
-      values_tile_of(c, at, lo, hi, scores, out, outStride, 6);
-      values_tile(c, at, lo, hi, scores + 6 * keyChunk, out + 6 * outStride, outStride, rows - 6);
+    TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
+#if defined(ISA_AVX512)
+    TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10) TILE_CASE(11) TILE_CASE(12)
+#endif
+    default: break;
   }
+#undef TILE_CASE
 }
 
-// scores[row][key] of the panels that hold keys from ..< to (within one chunk).
-static void scores_tile(const quern_cache *c, size_t head, size_t from, size_t to, const float *queries, size_t rows,
-                        attention_scratch *s) {
-  for (size_t j = from / 16 * 16; j < to; j += 16) {
-    size_t at = (head * c->capacity + j) * c->keyDim;
-    const float *w = s->keys;
-    if (c->element == QUERN_CACHE_F32) w = (const float *)c->keys + at;
-    else
-      for (size_t d = 0; d < c->keyDim; d++) f32x16_store(s->keys + d * 16, cache_load(c->keys, at + d * 16, c->element));
-    float_tile(w, queries, c->keyDim, s->tile, rows, 1);
-    for (size_t r = 0; r < rows; r++) f32x16_store(s->scores + r * keyChunk + j % keyChunk, f32x16_load(s->tile + r * 16));
-  }
-}
-
-// Turns the scores of one row's visible keys lo ..< hi (within one chunk) into weights, carrying maximum and sum.
+// Turns the scores of one row's visible keys lo ..< hi (of the chunk) into weights, carrying maximum and sum.
 static void weigh_row(const quern_attention *p, size_t lo, size_t hi, float *scores, float *most, float *sums,
                       float *out, size_t outDim) {
   f32x16 best = f32x16_splat(-__builtin_inff());
   i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  int32_t below = (int32_t)(lo % keyChunk), above = (int32_t)(below + (hi - lo));
+  int32_t below = (int32_t)lo, above = (int32_t)hi;
   for (int32_t j = below / 16 * 16; j < above; j += 16) {
     f32x16 v = f32x16_load(scores + j) * p->scale;
     if (p->softcap != 0) v = f32x16_tanh(v / p->softcap) * p->softcap;
@@ -141,36 +154,36 @@ static void weigh_row(const quern_attention *p, size_t lo, size_t hi, float *sco
   f32x16_store(sums, sum);
 }
 
-static void attend_chunk(const quern_attention *p, size_t head, size_t firstRow, size_t rows, size_t chunk,
-                         size_t offset, attention_scratch *s) {
-  const quern_cache *c = &p->cache;
-  size_t group = p->heads / c->kvHeads, dim = padded(c->valueDim), end = chunk + keyChunk;
+// Rows firstRow ..< firstRow + rows (one tile; `offset` is the first one's place in the scratch area) and one chunk.
+static void attend_tile(const quern_attention *p, const chunk_view *v, size_t firstRow, size_t rows, size_t chunk,
+                        size_t offset, attention_scratch *s) {
+  size_t group = p->heads / p->cache.kvHeads, dim = v->valueStride;
   key_range seen[TILE];
-  size_t from = end, to = chunk, commonLo = chunk, commonHi = end;
+  size_t from = keyChunk, to = 0, commonLo = 0, commonHi = keyChunk;
   for (size_t r = 0; r < rows; r++) {
-    key_range v = visible(p, (firstRow + r) / group);
-    v.lo = most(v.lo, chunk), v.hi = least(v.hi, end);
-    if (v.lo >= v.hi) v.lo = v.hi = 0;
-    seen[r] = v;
-    if (v.lo < v.hi) from = least(from, v.lo), to = most(to, v.hi);
-    commonLo = most(commonLo, v.lo), commonHi = least(commonHi, v.hi);
+    key_range k = visible(p, (firstRow + r) / group);
+    k.lo = most(k.lo, chunk) - chunk, k.hi = most(least(k.hi, chunk + keyChunk), chunk) - chunk;
+    if (k.lo >= k.hi) k.lo = k.hi = 0;
+    seen[r] = k;
+    if (k.lo < k.hi) from = least(from, k.lo), to = most(to, k.hi);
+    commonLo = most(commonLo, k.lo), commonHi = least(commonHi, k.hi);
   }
   if (from >= to) return;
-  scores_tile(c, head, from, to, s->queries + offset * c->keyDim, rows, s);
+  for (size_t j = from / 16 * 16; j < to; j += 16)
+    float_tile(v->keys + j * v->keyDim, s->queries + offset * v->keyDim, v->keyDim, s->scores + j, keyChunk, rows, 1);
   float *out = s->out + offset * dim;
   for (size_t r = 0; r < rows; r++)
     if (seen[r].lo < seen[r].hi)
       weigh_row(p, seen[r].lo, seen[r].hi, s->scores + r * keyChunk, s->most + offset + r, s->sums + (offset + r) * 16,
                 out + r * dim, dim);
   // Keys that all rows see go together; a key some row may not see must not touch that row, not even times zero.
-  size_t at = head * c->capacity * dim;
   if (commonLo >= commonHi) commonLo = commonHi = to;
   for (size_t r = 0; r < rows; r++)
-    values_tile(c, at, seen[r].lo, least(seen[r].hi, commonLo), s->scores + r * keyChunk, out + r * dim, dim, 1);
-  values_tile(c, at, commonLo, commonHi, s->scores, out, dim, rows);
+    values_tile(v, seen[r].lo, least(seen[r].hi, commonLo), s->scores + r * keyChunk, out + r * dim, 1);
+  values_tile(v, commonLo, commonHi, s->scores, out, rows);
   if (commonLo < commonHi)
     for (size_t r = 0; r < rows; r++)
-      values_tile(c, at, commonHi, seen[r].hi, s->scores + r * keyChunk, out + r * dim, dim, 1);
+      values_tile(v, commonHi, seen[r].hi, s->scores + r * keyChunk, out + r * dim, 1);
 }
 
 static void attention(const void *arguments, size_t index, void *scratch) {
@@ -190,9 +203,11 @@ static void attention(const void *arguments, size_t index, void *scratch) {
   memset(s->sums, 0, rows * 64);
   memset(s->out, 0, rows * dim * sizeof *s->out);
   size_t lo = visible(p, firstRow / group).lo, hi = visible(p, (firstRow + rows - 1) / group).hi;
-  for (size_t chunk = lo / keyChunk * keyChunk; chunk < hi; chunk += keyChunk)
+  for (size_t chunk = lo / keyChunk * keyChunk; chunk < hi; chunk += keyChunk) {
+    chunk_view v = view_chunk(c, head, chunk, most(lo, chunk), least(hi, chunk + keyChunk), rows <= TILE, s);
     for (size_t tile = 0; tile < rows; tile += TILE)
-      attend_chunk(p, head, firstRow + tile, least(TILE, rows - tile), chunk, tile, s);
+      attend_tile(p, &v, firstRow + tile, least(TILE, rows - tile), chunk, tile, s);
+  }
   for (size_t r = 0; r < rows; r++) {
     float sum = f32x16_sum(f32x16_load(s->sums + r * 16)), factor = sum != 0 ? 1.0f / sum : 0.0f;
     float *out = p->out + (firstRow + r) / group * p->outStride + (head * group + (firstRow + r) % group) * c->valueDim;

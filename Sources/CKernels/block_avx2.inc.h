@@ -1,6 +1,7 @@
 // Exact block sums with AVX2: vpmaddubsw multiplies unsigned by signed bytes and adds pairs into 16 bits.
 #define INT8_TILE 4
 #define INT8_RESIDENT 2
+#define INT8_PREFETCH 8
 
 // Left to itself the compiler loads all of a block before it multiplies, reorders the additions and spills the sums.
 #define KEEP_ORDER __asm__ volatile("" ::: "memory")

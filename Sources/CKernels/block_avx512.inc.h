@@ -1,6 +1,7 @@
 // Exact block sums with AVX-512 VNNI: vpdpbusd adds four products of unsigned by signed bytes to each row's sum.
 #define INT8_TILE 12
 #define INT8_RESIDENT 12
+#define INT8_PREFETCH 0
 
 INLINE void block_sums(const uint8_t *codes, const uint8_t *plane, const input_block *in, size_t tokens, code_kind kind,
                        int packed, i32x16 *sums) {

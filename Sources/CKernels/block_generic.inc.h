@@ -1,6 +1,7 @@
 // Exact block sums in plain vector C: the twin that defines the answer.
 #define INT8_TILE 4
 #define INT8_RESIDENT 1
+#define INT8_PREFETCH 0
 
 INLINE void block_sums(const uint8_t *codes, const uint8_t *plane, const input_block *in, size_t tokens, code_kind kind,
                        int packed, i32x16 *sums) {

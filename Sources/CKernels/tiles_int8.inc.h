@@ -5,10 +5,7 @@
 #include "half.inc.h"
 #include "panels.h"
 
-enum {
-  inputBlockBytes = QUERN_INPUT_BLOCK_BYTES,  // per token and block: 32 codes, offsets, sum, scale, scaled sum
-  vectorPrefetch = 8,                         // blocks ahead
-};
+enum { inputBlockBytes = QUERN_INPUT_BLOCK_BYTES };  // per token and block: 32 codes, offsets, sum, scale, scaled sum
 
 // One block of an input group: columns of a table with one row per token.
 typedef struct input_block {
@@ -53,7 +50,8 @@ INLINE void unpack_block(const uint8_t *codes, const uint8_t *plane, code_kind k
 
 // block_sums(codes, plane, in, tokens, kind, packed, sums): sums[token][row] of one block, exactly. `codes` is the
 // panel's block of nibbles (with its plane of fifth bits) where `packed`, bytes [8][16][4] where not.
-// INT8_TILE: tokens of a tile; INT8_RESIDENT: up to how many the float sums stay in registers beside the exact ones.
+// INT8_TILE: tokens of a tile; INT8_RESIDENT: up to how many the float sums stay in registers beside the exact ones;
+// INT8_PREFETCH: how many blocks ahead the product of one token asks for weights, 0 where that has no use.
 #if defined(ISA_AVX512)
 #include "block_avx512.inc.h"
 #elif defined(ISA_AVX2)
@@ -76,10 +74,9 @@ INLINE void int8_tile_of(const uint8_t *panel, size_t b0, const uint8_t *codes, 
   for (size_t b = b0; b < b0 + n; b++, input += tokens * inputBlockBytes) {
     input_block in = input_block_at(input, tokens);
     const uint8_t *scales = panel + panel_scales_at(layout, b), *plane = panel + panel_plane_at(layout, b);
-    // A vector's product is as fast as memory: the hardware's own prefetching restarts with every panel.
-    if (packed && tokens == 1)
+    if (INT8_PREFETCH && packed && tokens == 1)
       for (size_t i = 0; i < layout.plane + layout.codes + layout.header / 2; i += 64)
-        __builtin_prefetch(plane + vectorPrefetch * (layout.plane + layout.codes) + i);
+        __builtin_prefetch(plane + INT8_PREFETCH * (layout.plane + layout.codes) + i);
     i32x16 exact[INT8_TILE];
     block_sums(packed ? plane + layout.plane : codes + (b - b0) * 512, plane, &in, tokens, kind, packed, exact);
     f32x16 dw = f32x16_from_half(u16x16_load(scales)), m = dw;

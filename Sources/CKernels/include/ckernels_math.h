@@ -10,7 +10,7 @@
 
 // One share of an operation. `scratch`: QUERN_SCRATCH_BYTES, 64-byte aligned, contents free to overwrite.
 typedef void quern_task(const void *arguments, size_t index, void *scratch);
-enum { QUERN_SCRATCH_BYTES = 1 << 20, QUERN_PANEL_ROWS = 16, QUERN_INPUT_BLOCK_BYTES = 48 };
+enum { QUERN_SCRATCH_BYTES = 2 << 20, QUERN_PANEL_ROWS = 16, QUERN_INPUT_BLOCK_BYTES = 48 };
 
 // Expands consecutive blocks to floats; elementCount is a multiple of the block's length.
 typedef void quern_decode(const uint8_t *blocks, float *out, size_t elementCount);
