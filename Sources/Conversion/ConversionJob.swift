@@ -22,7 +22,7 @@ public struct ConversionJob: Sendable {
   private let ggufFileType: Int?
 
   /// - Parameters:
-  ///   - plan: the formats to store tensors in, or nil to keep them.
+  ///   - plan: the formats to store tensors in, or nil to keep them (GGUF wants vectors in F32).
   ///   - ggufFileType: what a GGUF output calls the whole, or nil to take it from its tensors.
   public init(
     _ opened: OpenedModel, plan: QuantizationPlan?, ggufFileType: Int?, container: OutputContainer, kernels: Kernels
@@ -34,6 +34,7 @@ public struct ConversionJob: Sendable {
     self.container = container
     self.ggufFileType = ggufFileType
     do {
+      let plan = plan ?? (container == .gguf ? .widenedVectors(of: opened.model) : nil)
       model = try Pipeline(plan.map { [ChangeFormats($0, kernels: kernels)] } ?? []).run(opened.model)
     } catch { throw .pass(error) }
   }

@@ -23,4 +23,16 @@ public struct QuantizationPlan: Hashable, Sendable {
 
   public var elementCount: Int { steps.reduce(0) { $0 + $1.shape.elementCount } }
   public var bitsPerWeight: Double { elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount) }
+
+  /// Matrices as they are and 16-bit vectors widened to F32, without loss: what llama.cpp's operators want of norms and
+  /// biases.
+  public static func widenedVectors(of model: Model) -> QuantizationPlan {
+    QuantizationPlan(
+      steps: model.tensors.map { tensor in
+        let isNarrow = tensor.shape.dimensions.count == 1 && [.f16, .bf16].contains(tensor.format)
+        return Step(
+          name: tensor.name, shape: tensor.shape, from: tensor.format, to: isNarrow ? .f32 : tensor.format,
+          reason: isNarrow ? "vectors are F32 in GGUF" : "kept")
+      })
+  }
 }
