@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 "$swift" build -c release --product quern -Xswiftc -static-stdlib --scratch-path .build-static
 binary=$("$swift" build -c release -Xswiftc -static-stdlib --scratch-path .build-static --show-bin-path)/quern
-install -D -m 755 "$binary" "$prefix/bin/quern"
+install -D -s -m 755 "$binary" "$prefix/bin/quern"
 install -d "$prefix/share/bash-completion/completions" "$prefix/share/zsh/site-functions" "$prefix/share/fish/vendor_completions.d"
 "$binary" --generate-completion-script bash > "$prefix/share/bash-completion/completions/quern"
 "$binary" --generate-completion-script zsh > "$prefix/share/zsh/site-functions/_quern"

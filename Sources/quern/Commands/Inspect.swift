@@ -50,7 +50,11 @@ struct Inspect: ParsableCommand {
       lines.append("  ignored     " + opened.report.ignored.map { "\($0.name) (\($0.rule))" }.joined(separator: ", "))
     }
     lines.append("  dimensions")
-    for entry in model.hyperparameters.entries { lines.append("    \(entry.name) = \(Self.shown(entry.value))") }
+    let unremarkable = Dictionary(
+      uniqueKeysWithValues: opened.architecture.hyperparameters.map { ($0.name, $0.omitted) })
+    for entry in model.hyperparameters.entries where unremarkable[entry.name] != .some(entry.value) {
+      lines.append("    \(entry.name) = \(Self.shown(entry.value))")
+    }
     return lines.joined(separator: "\n")
   }
 
