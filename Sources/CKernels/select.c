@@ -27,7 +27,7 @@ int quern_kernels_supported(const quern_kernels *table) {
   if (table == &quern_kernels_avx512)
     return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+           __builtin_cpu_supports("avx512vnni");
 #elif defined(__aarch64__)
   enum { hwcapAsimdDotProduct = 1 << 20, hwcapHalfPrecision = 1 << 10 };
   if (table == &quern_kernels_neon) {
