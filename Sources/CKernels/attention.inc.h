@@ -4,10 +4,14 @@
 #include "rows.inc.h"
 #include "tiles_float.inc.h"
 
-enum { keyChunk = 256, largestHeadDim = 512 };
+enum {
+  keyChunk = 256,
+  largestHeadDim = 512,
+  queryStride = largestHeadDim + 16,  // not a power of two: the rows of a tile would share cache sets
+};
 
 typedef struct attention_scratch {
-  float queries[QUERN_ATTENTION_ROWS * largestHeadDim];  // groups of up to TILE rows, [dim][row]
+  float queries[QUERN_ATTENTION_ROWS * queryStride];     // [row][dim], scaled
   float out[QUERN_ATTENTION_ROWS * largestHeadDim];      // [row][dim]
   float scores[TILE * keyChunk];                         // [row][key]
   float keys[keyChunk * largestHeadDim];                 // a chunk's keys, converted
@@ -124,18 +128,50 @@ static void values_tile(const chunk_view *v, size_t lo, size_t hi, const float *
 #undef TILE_CASE
 }
 
+// scores[row][key] of one panel of 16 keys: fma chains over the dimensions.
+INLINE void scores_tile_of(const float *keys, const float *queries, size_t dim, float *scores, size_t rows) {
+  f32x16 f[TILE];
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++) f[r] = f32x16_splat(0);
+  for (size_t d = 0; d < dim; d++) {
+    f32x16 k = f32x16_load(keys + d * 16);
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) f[r] = f32x16_fma(k, f32x16_splat(queries[r * queryStride + d]), f[r]);
+  }
+#pragma clang loop unroll(full)
+  for (size_t r = 0; r < rows; r++) f32x16_store(scores + r * keyChunk, f[r]);
+}
+
+static void scores_tile(const float *keys, const float *queries, size_t dim, float *scores, size_t rows) {
+  switch (rows) {
+#define TILE_CASE(R) case R: scores_tile_of(keys, queries, dim, scores, R); break;
+    TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
+#if defined(ISA_AVX512)
+    TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10) TILE_CASE(11) TILE_CASE(12)
+#endif
+#undef TILE_CASE
+    default: break;
+  }
+}
+
+// Lanes of the panel at key j that are keys lo ..< hi.
+INLINE i32x16 lanes_within(int32_t j, int32_t lo, int32_t hi) {
+  i32x16 lane = (i32x16){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + j;
+  return (lane >= lo) & (lane < hi);
+}
+
 // Turns the scores of one row's visible keys lo ..< hi (of the chunk) into weights, carrying maximum and sum.
-static void weigh_row(const quern_attention *p, size_t lo, size_t hi, float *scores, float *most, float *sums,
+static void weigh_row(const quern_attention *p, size_t from, size_t to, float *scores, float *most, float *sums,
                       float *out, size_t outDim) {
+  int32_t lo = (int32_t)from, hi = (int32_t)to;
+  if (p->softcap != 0)
+    for (int32_t j = lo / 16 * 16; j < hi; j += 16)
+      f32x16_store(scores + j, f32x16_tanh(f32x16_load(scores + j) / p->softcap) * p->softcap);
   f32x16 best = f32x16_splat(-__builtin_inff());
-  i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  int32_t below = (int32_t)lo, above = (int32_t)hi;
-  for (int32_t j = below / 16 * 16; j < above; j += 16) {
-    f32x16 v = f32x16_load(scores + j) * p->scale;
-    if (p->softcap != 0) v = f32x16_tanh(v / p->softcap) * p->softcap;
-    f32x16_store(scores + j, v);
-    i32x16 seen = (lane + j >= below) & (lane + j < above);
-    best = f32x16_max(f32x16_select(seen, v, best), best);
+  for (int32_t j = lo / 16 * 16; j < hi; j += 16) {
+    f32x16 v = f32x16_load(scores + j);
+    if (j < lo || j + 16 > hi) v = f32x16_select(lanes_within(j, lo, hi), v, best);
+    best = f32x16_max(v, best);
   }
   float now = f32x16_largest(best);
   if (now > *most) {
@@ -144,10 +180,10 @@ static void weigh_row(const quern_attention *p, size_t lo, size_t hi, float *sco
     for (size_t d = 0; d < outDim; d += 16) f32x16_store(out + d, f32x16_load(out + d) * shrink);
     *most = now;
   }
-  f32x16 sum = f32x16_load(sums);
-  for (int32_t j = below / 16 * 16; j < above; j += 16) {
-    i32x16 seen = (lane + j >= below) & (lane + j < above);
-    f32x16 e = f32x16_select(seen, f32x16_exp(f32x16_load(scores + j) - *most), f32x16_splat(0));
+  f32x16 sum = f32x16_load(sums), highest = f32x16_splat(*most);
+  for (int32_t j = lo / 16 * 16; j < hi; j += 16) {
+    f32x16 e = f32x16_exp(f32x16_load(scores + j) - highest);
+    if (j < lo || j + 16 > hi) e = f32x16_select(lanes_within(j, lo, hi), e, f32x16_splat(0));
     f32x16_store(scores + j, e);
     sum += e;
   }
@@ -170,7 +206,7 @@ static void attend_tile(const quern_attention *p, const chunk_view *v, size_t fi
   }
   if (from >= to) return;
   for (size_t j = from / 16 * 16; j < to; j += 16)
-    float_tile(v->keys + j * v->keyDim, s->queries + offset * v->keyDim, v->keyDim, s->scores + j, keyChunk, rows, 1);
+    scores_tile(v->keys + j * v->keyDim, s->queries + offset * queryStride, v->keyDim, s->scores + j, rows);
   float *out = s->out + offset * dim;
   for (size_t r = 0; r < rows; r++)
     if (seen[r].lo < seen[r].hi)
@@ -194,10 +230,8 @@ static void attention(const void *arguments, size_t index, void *scratch) {
   size_t shares = (allRows + p->rowsPerTask - 1) / p->rowsPerTask, head = index / shares;
   size_t firstRow = index % shares * p->rowsPerTask, rows = least(p->rowsPerTask, allRows - firstRow);
   for (size_t r = 0; r < rows; r++) {
-    size_t tile = r / TILE * TILE, width = least(TILE, rows - tile);
     const float *q = p->q + (firstRow + r) / group * p->qStride + (head * group + (firstRow + r) % group) * c->keyDim;
-    float *to = s->queries + tile * c->keyDim + r - tile;
-    for (size_t d = 0; d < c->keyDim; d++) to[d * width] = q[d];
+    for (size_t d = 0; d < c->keyDim; d++) s->queries[r * queryStride + d] = q[d] * p->scale;
     s->most[r] = -__builtin_inff();
   }
   memset(s->sums, 0, rows * 64);

@@ -105,7 +105,7 @@ static void multiply_panel_floats(const quern_product *p, size_t panel, size_t f
         f32x16_store(s->weights + k * 16, f32x16_from_brain(u16x16_load(weights + (k0 + k) * 32)));
     for (size_t t = 0; t < count; t += TILE) {
       size_t group = p->tokens - first - t < TILE ? p->tokens - first - t : TILE;
-      float_tile(w, input + (first + t) * p->columns + k0 * group, n, s->sums + t * 16, 16, group, k0 == 0);
+      float_tile(w, input + (first + t) * p->columns + k0 * group, n, s->sums + t * 16, group, k0 == 0);
     }
   }
 }

@@ -8,24 +8,23 @@ enum { TILE = 12 };
 enum { TILE = 6 };
 #endif
 
-// sums[t · stride + r] = fma chain over k of w[k][r] · a[k][t], from 0 where `first`, else from what is there.
-INLINE void float_tile_of(const float *w, const float *a, size_t n, float *sums, size_t stride, size_t tokens,
-                          int first) {
+// sums[t][r] = fma chain over k of w[k][r] · a[k][t], from 0 where `first`, else from what is there.
+INLINE void float_tile_of(const float *w, const float *a, size_t n, float *sums, size_t tokens, int first) {
   f32x16 f[TILE];
 #pragma clang loop unroll(full)
-  for (size_t t = 0; t < tokens; t++) f[t] = first ? f32x16_splat(0) : f32x16_load(sums + t * stride);
+  for (size_t t = 0; t < tokens; t++) f[t] = first ? f32x16_splat(0) : f32x16_load(sums + t * 16);
   for (size_t k = 0; k < n; k++, w += 16, a += tokens) {
     f32x16 v = f32x16_load(w);
 #pragma clang loop unroll(full)
     for (size_t t = 0; t < tokens; t++) f[t] = f32x16_fma(v, f32x16_splat(a[t]), f[t]);
   }
 #pragma clang loop unroll(full)
-  for (size_t t = 0; t < tokens; t++) f32x16_store(sums + t * stride, f[t]);
+  for (size_t t = 0; t < tokens; t++) f32x16_store(sums + t * 16, f[t]);
 }
 
-static void float_tile(const float *w, const float *a, size_t n, float *sums, size_t stride, size_t tokens, int first) {
+static void float_tile(const float *w, const float *a, size_t n, float *sums, size_t tokens, int first) {
   switch (tokens) {
-#define TILE_CASE(T) case T: float_tile_of(w, a, n, sums, stride, T, first); break;
+#define TILE_CASE(T) case T: float_tile_of(w, a, n, sums, T, first); break;
     TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
 #if defined(ISA_AVX512)
     TILE_CASE(7) TILE_CASE(8) TILE_CASE(9) TILE_CASE(10) TILE_CASE(11) TILE_CASE(12)

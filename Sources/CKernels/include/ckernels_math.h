@@ -87,9 +87,10 @@ typedef struct quern_append {
 } quern_append;
 
 // Query row r of a kv head is token r / group, head kvHead · group + r % group, where group = heads / kvHeads.
-// Softmax is online over chunks of 256 keys counted from position 0, so nothing depends on the batch.
+// A score is the fma chain over the dimensions of (q · scale) · k. Softmax is online over chunks of 256 keys counted from
+// position 0, so nothing depends on the batch.
 // Shares: kvHeads · ceil(tokens · group / rowsPerTask); rowsPerTask at most QUERN_ATTENTION_ROWS.
-enum { QUERN_ATTENTION_ROWS = 48 };
+enum { QUERN_ATTENTION_ROWS = 96 };
 typedef struct quern_attention {
   quern_cache cache;
   const float *q;         // [tokens, heads · keyDim]
