@@ -36,11 +36,21 @@ size_t quern_panel_bytes(quern_weights weights, size_t columns) {
   return (blocks + 1) / 2 * l.header + blocks * (l.plane + l.codes);
 }
 
-static void pack_floats(size_t bytes, size_t columns, uint8_t *panel, size_t row, size_t count, const uint8_t *rows) {
-  for (size_t k = 0; k < columns; k++)
-    for (size_t r = 0; r < count; r++)
-      memcpy(panel + (k * rowsPerPanel + row + r) * bytes, rows + (r * columns + k) * bytes, bytes);
-}
+// Sixteen columns at a time: what is written stays in the first-level cache, what is read comes line by line.
+#define PACK_ELEMENTS(NAME, TYPE)                                                                                  \
+  static void NAME(size_t columns, uint8_t *panel, size_t row, size_t count, const uint8_t *rows) {                \
+    TYPE *out = (TYPE *)panel, part[16];                                                                           \
+    for (size_t k = 0; k < columns; k += 16) {                                                                     \
+      size_t n = columns - k < 16 ? columns - k : 16;                                                              \
+      for (size_t r = 0; r < count; r++) {                                                                         \
+        memcpy(part, rows + (r * columns + k) * sizeof(TYPE), n * sizeof(TYPE));                                   \
+        for (size_t j = 0; j < n; j++) out[(k + j) * rowsPerPanel + row + r] = part[j];                            \
+      }                                                                                                            \
+    }                                                                                                              \
+  }
+PACK_ELEMENTS(pack_words, uint32_t)
+PACK_ELEMENTS(pack_halves, uint16_t)
+#undef PACK_ELEMENTS
 
 static void pack_blocks(quern_weights weights, size_t columns, uint8_t *panel, size_t row, size_t count,
                         const uint8_t *rows) {
@@ -59,9 +69,11 @@ static void pack_blocks(quern_weights weights, size_t columns, uint8_t *panel, s
       uint32_t bits;
       memcpy(&bits, from + s->codesAt - 4, 4);
       for (size_t j = 0; j < 4; j++) {
-        uint32_t byte = 0;
-        for (size_t g = 0; g < 8; g++) byte |= (bits >> (4 * g + j) & 1) << g;
-        plane[(row + r) * 4 + j] = (uint8_t)byte;
+        // Bits j, j + 4, … j + 28 beside each other: three halvings of the gaps.
+        uint32_t byte = bits >> j & 0x11111111;
+        byte = (byte | byte >> 3) & 0x03030303;
+        byte = (byte | byte >> 6) & 0x000f000f;
+        plane[(row + r) * 4 + j] = (uint8_t)(byte | byte >> 12);
       }
     }
   }
@@ -78,7 +90,8 @@ void quern_pack(quern_weights weights, size_t columns, uint8_t *panels, size_t f
     size_t count = rowsPerPanel - row < rowCount - done ? rowsPerPanel - row : rowCount - done;
     uint8_t *to = panels + panel * panelBytes;
     const uint8_t *from = rows + done * rowBytes;
-    if (weights < QUERN_WEIGHTS_ENCODED) pack_floats(elementBytes, columns, to, row, count, from);
+    if (weights == QUERN_WEIGHTS_F32) pack_words(columns, to, row, count, from);
+    else if (weights < QUERN_WEIGHTS_ENCODED) pack_halves(columns, to, row, count, from);
     else pack_blocks(weights, columns, to, row, count, from);
     done += count;
   }

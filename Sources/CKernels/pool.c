@@ -149,3 +149,27 @@ void quern_pool_run(quern_pool *p, quern_task *task, const void *arguments, size
   }
   pthread_mutex_unlock(&p->turn);
 }
+
+void quern_pool_run_alone(quern_pool *p, quern_task *task, const void *arguments, size_t count) {
+  pthread_mutex_lock(&p->turn);
+  for (size_t i = 0; i < count; i++) task(arguments, i, p->workers[0].scratch);
+  pthread_mutex_unlock(&p->turn);
+}
+
+static void one_of_all(const void *arguments, size_t index, void *scratch) {
+  const quern_operations *all = arguments;
+  for (size_t i = 0; i < all->count; i++) {
+    const quern_operation *o = &all->operations[i];
+    if (index < o->count) {
+      o->task(o->arguments, index, scratch);
+      return;
+    }
+    index -= o->count;
+  }
+}
+
+void quern_pool_run_all(quern_pool *p, const quern_operations *all) {
+  size_t count = 0;
+  for (size_t i = 0; i < all->count; i++) count += all->operations[i].count;
+  quern_pool_run(p, one_of_all, all, count);
+}

@@ -25,7 +25,8 @@ extension Processor {
     let arguments = unsafe quern_append(
       cache: cache.arguments, k: k.base, v: v.base, kStride: k.stride, vStride: v.stride, position: position,
       tokens: k.rows)
-    unsafe pool.run(kernels.math.append, arguments, tasks: cache.kvHeads)
+    let alone = k.rows * (k.columns + v.columns) < Self.grain
+    unsafe pool.run(kernels.math.append, arguments, tasks: cache.kvHeads, alone: alone)
   }
 
   /// out = softmax(q · keysᵀ · scale) · values for each head; heads share the keys of head · kvHeads / heads.
@@ -56,6 +57,8 @@ extension Processor {
       tokens: q.rows, position: position, length: length, scale: scale, softcap: softcap ?? 0,
       causal: mask.causal ? 1 : 0, window: mask.slidingWindow ?? 0, rowsPerTask: rowsPerTask)
     let tasks = cache.kvHeads * ((allRows + rowsPerTask - 1) / rowsPerTask)
-    unsafe pool.run(kernels.math.attention, arguments, tasks: tasks)
+    // One addition and one multiplication for each element of a key and of a value.
+    let work = q.rows * heads * min(length, mask.slidingWindow ?? length) * (cache.keyDim + cache.valueDim)
+    unsafe pool.run(kernels.math.attention, arguments, tasks: tasks, alone: work < 8 * Self.grain)
   }
 }

@@ -31,9 +31,27 @@ import CKernels
     }
   }
 
-  /// Runs a C task with its arguments.
-  func run<Arguments>(_ task: quern_task_pointer?, _ arguments: Arguments, tasks: Int) {
-    unsafe withUnsafePointer(to: arguments) { unsafe quern_pool_run(pool, task, $0, tasks) }
+  /// Runs a C task with its arguments; on the calling thread alone where it is over before another would notice.
+  func run<Arguments>(_ task: quern_task_pointer?, _ arguments: Arguments, tasks: Int, alone: Bool = false) {
+    unsafe withUnsafePointer(to: arguments) {
+      unsafe alone ? quern_pool_run_alone(pool, task, $0, tasks) : quern_pool_run(pool, task, $0, tasks)
+    }
+  }
+
+  /// Runs a C task with each of the arguments, all as one operation.
+  func run<Arguments>(_ task: quern_task_pointer?, all arguments: [Arguments], tasks: (Arguments) -> Int) {
+    unsafe arguments.withUnsafeBufferPointer { arguments in
+      unsafe withUnsafeTemporaryAllocation(of: quern_operation.self, capacity: arguments.count) { operations in
+        for i in arguments.indices {
+          let count = tasks(unsafe arguments[i])
+          unsafe operations.initializeElement(
+            at: i, to: quern_operation(task: task, arguments: arguments.baseAddress.map { unsafe $0 + i }, count: count))
+        }
+        unsafe withUnsafePointer(to: quern_operations(operations: operations.baseAddress, count: operations.count)) {
+          unsafe quern_pool_run_all(pool, $0)
+        }
+      }
+    }
   }
 }
 

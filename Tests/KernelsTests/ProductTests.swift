@@ -176,6 +176,24 @@ func weightMatrix(_ name: String, rows: Int, columns: Int, seed: UInt64 = 1) -> 
     }
   }
 
+  @Test func severalAtOnceAreTheSameAsOneByOne() {
+    let names = ["q8_0", "q4_0", "f32", "encoded q8_0"]
+    let all = names.enumerated().map { weightMatrix($1, rows: 20 + 30 * $0, columns: 64, seed: UInt64($0)).0 }
+    var random = Random(8)
+    let x = matrix(random.floats(5 * 64), rows: 5, columns: 64)
+    for processor in processors {
+      let input = ProductInput(tokens: 5, columns: 64)
+      input.set(x)
+      let together = all.map { Matrix(rows: 5, columns: $0.rows) }
+      processor.multiply(input, zip(all, together).map { Product($0, into: $1) })
+      for (weights, got) in zip(all, together) {
+        let alone = Matrix(rows: 5, columns: weights.rows)
+        processor.multiply(input, weights, into: alone)
+        #expect(bits(got) == bits(alone))
+      }
+    }
+  }
+
   @Test(arguments: storageNames)
   func readsRowsBack(_ name: String) {
     let (weights, values) = weightMatrix(name, rows: 19, columns: 64)
@@ -189,7 +207,7 @@ func weightMatrix(_ name: String, rows: Int, columns: Int, seed: UInt64 = 1) -> 
   @Test(arguments: storageNames)
   func oddInputsDoNotCrash(_ name: String) {
     let (weights, _) = weightMatrix(name, rows: 16, columns: 64)
-    for value in [Float.nan, .infinity, -.infinity, 3e38, 1e-45, -0.0] {
+    for value in [Float.nan, .infinity, -.infinity, 3e38, .leastNonzeroMagnitude, -0.0] {
       var expected: [Bool] = []
       for processor in processors {
         let x = matrix([Float](repeating: value, count: 32) + [Float](repeating: 0, count: 32), rows: 1, columns: 64)

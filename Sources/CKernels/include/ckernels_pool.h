@@ -15,3 +15,18 @@ size_t quern_pool_threads(const quern_pool *);
 // too, and never waits for a thread that has not begun: a busy processor costs its share, not a deadlock of spinning.
 // Not reentrant: one run at a time (calls from several threads take turns).
 void quern_pool_run(quern_pool *, quern_task *task, const void *arguments, size_t count);
+
+// The same without the other threads: for operations that are over before a thread would have noticed.
+void quern_pool_run_alone(quern_pool *, quern_task *task, const void *arguments, size_t count);
+
+// Several independent operations as one: their shares are claimed from one counter, so there is one end to wait for.
+typedef struct quern_operation {
+  quern_task *task;
+  const void *arguments;
+  size_t count;
+} quern_operation;
+typedef struct quern_operations {
+  const quern_operation *operations;
+  size_t count;
+} quern_operations;
+void quern_pool_run_all(quern_pool *, const quern_operations *);
