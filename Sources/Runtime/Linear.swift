@@ -12,6 +12,9 @@ struct Linear {
     bias = try loader.optionalVector(ByteString(name + ".bias"))
   }
 
+  /// This layer's product, to be computed together with others of the same input.
+  func product(into out: Matrix) -> Product { Product(weights, into: out, bias: bias) }
+
   func apply(_ input: ProductInput, into out: Matrix, accumulate: Bool = false, on processor: Processor) {
     processor.multiply(input, weights, into: out, bias: bias, accumulate: accumulate)
   }

@@ -133,9 +133,8 @@ public final class Session {
     let value = Matrix(value, rows: count, columns: configuration.keyValueHeadCount * configuration.valueLength)
     let attended = Matrix(attended, rows: count, columns: configuration.headCount * configuration.valueLength)
     input.set(normed)
-    layer.query.apply(input, into: query, on: processor)
-    layer.key.apply(input, into: key, on: processor)
-    layer.value.apply(input, into: value, on: processor)
+    processor.multiply(
+      input, [layer.query.product(into: query), layer.key.product(into: key), layer.value.product(into: value)])
     processor.rotate(
       query, heads: configuration.headCount, headDim: configuration.keyLength, table: rotary, position: position,
       pairing: .halves)
@@ -158,8 +157,7 @@ public final class Session {
     let gate = Matrix(gate, rows: normed.rows, columns: configuration.feedForwardWidth)
     let up = Matrix(up, rows: normed.rows, columns: configuration.feedForwardWidth)
     input.set(normed)
-    layer.gate.apply(input, into: gate, on: processor)
-    layer.up.apply(input, into: up, on: processor)
+    processor.multiply(input, [layer.gate.product(into: gate), layer.up.product(into: up)])
     processor.gate(Activation(configuration.activation), gate, times: up, into: gate)
     input.set(gate)
     layer.down.apply(input, into: state, accumulate: true, on: processor)
