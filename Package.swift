@@ -42,10 +42,13 @@ let package = Package(
     // 1–2: bytes and the intermediate representation
     layer("Bytes", uses: ["CZstd", system]),
     layer("IR", uses: ["Bytes"]),
+    layer("Archives", uses: ["Bytes", system]),
     // 3: kernels, containers, tokenizers, descriptors
     layer("Kernels", uses: ["CKernels"]),
-    layer("Safetensors", uses: ["Bytes", "IR"], at: "Sources/Containers/Safetensors"),
+    layer("Safetensors", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/Safetensors"),
     layer("GGUF", uses: ["Bytes", "IR"], at: "Sources/Containers/GGUF"),
+    layer("PyTorch", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/PyTorch"),
+    layer("NumPy", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/NumPy"),
     layer("Tokenizers", uses: ["Bytes", "IR", heap]),
     layer("Catalog", uses: ["CFormats", "Bytes", "IR"]),
     // 4
@@ -68,8 +71,10 @@ let package = Package(
 
     tests(of: "Bytes"),
     layer("ContainerTesting", uses: ["Bytes", "IR", system], at: "Tests/ContainerTesting"),
-    tests(of: "Safetensors", uses: ["Bytes", "IR", "ContainerTesting"]),
-    tests(of: "GGUF", uses: ["Bytes", "IR", "ContainerTesting"]),
+    tests(of: "Safetensors", uses: ["Bytes", "IR", "ContainerTesting", system]),
+    tests(of: "GGUF", uses: ["Bytes", "IR", "ContainerTesting", system]),
+    tests(of: "PyTorch", uses: ["Bytes", "IR", "Archives", "ContainerTesting", system]),
+    tests(of: "NumPy", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
     tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog", system]),

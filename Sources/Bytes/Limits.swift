@@ -16,5 +16,8 @@ public struct Limits: Sendable {
   /// Elements of one metadata array; the largest vocabularies have some 260,000, with merges a million.
   public var arrayElementCount = 1 << 22
 
+  /// Values in one pickle; a tensor takes some 15.
+  public var pickleNodeCount = 1 << 20
+
   public init() {}
 }

@@ -8,7 +8,8 @@ public let fixtures = FilePath(#filePath).removingLastComponent().removingLastCo
 /// A bad file and the error it must raise; see the generators.
 public struct ExpectedError: Sendable, CustomStringConvertible {
   public let path: FilePath
-  public let rule: Int
+  /// The rule's number; with its prefix where several specifications are concerned: `ZIP-2`.
+  public let rule: String
   public let offset: Int
   /// Of the tensor or key.
   public let name: ByteString
@@ -21,7 +22,8 @@ public struct ExpectedError: Sendable, CustomStringConvertible {
     do {
       let text = try InputFile.contents(of: folder.appending("expected.json"), limit: 1 << 20)
       return (try JSONValue.parse(text).array ?? []).compactMap { row in
-        guard let file = row["file"]?.string, let rule = row["rule"]?.int, let offset = row["offset"]?.int,
+        guard let file = row["file"]?.string, let rule = row["rule"]?.string?.text ?? row["rule"]?.int.map(String.init),
+          let offset = row["offset"]?.int,
           let name = row["name"]?.string
         else { return nil }
         return ExpectedError(path: folder.pushing(FilePath(file.text)), rule: rule, offset: offset, name: name)

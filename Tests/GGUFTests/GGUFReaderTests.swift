@@ -71,7 +71,7 @@ import Testing
       _ = try GGUFFile(row.path)
       Issue.record("accepted")
     } catch {
-      #expect(error.rule == row.rule, "\(error)")
+      #expect(error.rule.map(String.init) == row.rule, "\(error)")
       #expect(error.offset == row.offset, "\(error)")
       #expect(error.name == row.name, "\(error)")
       #expect(error.path == row.path)
@@ -80,7 +80,7 @@ import Testing
   }
 
   @Test func everyReadingRuleHasABadFile() {
-    #expect(Set(ExpectedError.rows(of: "gguf").map(\.rule)) == Set(1...22))
+    #expect(Set(ExpectedError.rows(of: "gguf").map(\.rule)) == Set((1...22).map(String.init)))
   }
 
   @Test func limits() throws {

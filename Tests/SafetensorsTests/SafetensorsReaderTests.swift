@@ -53,7 +53,7 @@ import Testing
       if row.path.extension == "json" { _ = try SafetensorsIndex(row.path) } else { _ = try SafetensorsFile(row.path) }
       Issue.record("accepted")
     } catch {
-      #expect(error.rule == row.rule, "\(error)")
+      #expect(error.rule.map(String.init) == row.rule, "\(error)")
       #expect(error.offset == row.offset, "\(error)")
       #expect(error.name == row.name, "\(error)")
       #expect(error.path == row.path)
@@ -62,7 +62,7 @@ import Testing
   }
 
   @Test func everyReadingRuleHasABadFile() {
-    #expect(Set(ExpectedError.rows(of: "safetensors").map(\.rule)) == Set(1...16))
+    #expect(Set(ExpectedError.rows(of: "safetensors").map(\.rule)) == Set((1...16).map(String.init)))
   }
 
   @Test func truncatedAnywhere() throws {

@@ -1,3 +1,4 @@
+import Archives
 public import Bytes
 public import IR
 public import SystemPackage
@@ -18,59 +19,24 @@ public struct SafetensorsIndex: Sendable {
   /// Opens every shard. Index and shards must agree exactly; an error names every tensor or shard for which they do not.
   public init(_ path: FilePath, limits: Limits = Limits()) throws(SafetensorsError) {
     self.path = path
-    let (names, places) = try Self.parse(path, limits: limits)
-    shards = try Self.open(names, beside: path, limits: limits)
-    var tensors: [TensorRef] = []
-    var metadata = Metadata()
-    var misplaced: [ByteString] = []
-    var unlisted: [ByteString] = []
-    for (name, shard) in zip(names, shards) {
-      for entry in shard.metadata.entries where metadata[entry.key] == nil { metadata[entry.key] = entry.value }
-      for tensor in shard.tensors {
-        switch places[tensor.name]?.string {
-        case ByteString(name): break
-        case nil: unlisted.append(tensor.name)
-        default: misplaced.append(tensor.name)
-        }
+    let index: ShardIndex
+    do throws(ShardIndexError) { index = try ShardIndex(path, limits: limits) } catch {
+      switch error {
+      case .file(let error): throw .file(error)
+      case .invalid(let path, let key, let reason): throw .invalidIndex(path: path, key: key, reason: reason)
       }
-      tensors += shard.tensors
     }
-    let found = Set(tensors.map(\.name))
-    let missing = places.keys.filter { !found.contains($0) }
-    guard missing.isEmpty, misplaced.isEmpty, unlisted.isEmpty else {
-      throw .indexDisagrees(path: path, missing: missing, misplaced: misplaced, unlisted: unlisted)
+    shards = try Self.open(index.shardNames, beside: path, limits: limits)
+    var metadata = Metadata()
+    for shard in shards {
+      for entry in shard.metadata.entries where metadata[entry.key] == nil { metadata[entry.key] = entry.value }
     }
-    self.tensors = tensors
     self.metadata = metadata
-  }
-
-  private static func parse(
-    _ path: FilePath, limits: Limits
-  ) throws(SafetensorsError) -> (shards: [String], places: JSONObject) {
-    let text: [UInt8]
-    do throws(FileError) {
-      text = try InputFile.contents(of: path, limit: min(limits.headerByteCount, SafetensorsFile.longestHeader))
-    } catch {
-      throw .file(error)
+    tensors = shards.flatMap(\.tensors)
+    if let difference = index.difference(from: shards.map { $0.tensors.map(\.name) }) {
+      throw .indexDisagrees(
+        path: path, missing: difference.missing, misplaced: difference.misplaced, unlisted: difference.unlisted)
     }
-    let json: JSONValue
-    do throws(JSONError) { json = try JSONValue.parse(text, limits: limits) } catch {
-      throw .invalidIndex(path: path, key: "", reason: "\(error)")
-    }
-    guard let places = json["weight_map"]?.object else {
-      throw .invalidIndex(path: path, key: "weight_map", reason: "missing, or not an object")
-    }
-    var names: [String] = []
-    var seen: Set<ByteString> = []
-    for (tensor, shard) in places.members {
-      guard let name = shard.string else { throw .invalidIndex(path: path, key: tensor, reason: "not a string") }
-      guard seen.insert(name).inserted else { continue }
-      // A shard lies beside its index: a path elsewhere would make us read what was not given to us.
-      guard !name.isEmpty, !name.bytes.contains(UInt8(ascii: "/")), !name.bytes.contains(0), name != "..", name != "."
-      else { throw .invalidIndex(path: path, key: tensor, reason: "\"\(name)\" is not the name of a file") }
-      names.append(name.text)
-    }
-    return (names, places)
   }
 
   private static func open(

@@ -1,0 +1,56 @@
+//  .npy:  0x93 "NUMPY" │ major: u8, minor: u8 │ header length: u16 (version 1) or u32 │ header │ elements
+//         {'descr': '<f4', 'fortran_order': False, 'shape': (30522, 768), }
+//  .npz:  a zip archive of NAME.npy, stored
+//
+//  Formats/Specs/numpy.md; every NUMPY-n is a rule there.
+
+import Archives
+public import Bytes
+public import IR
+public import SystemPackage
+
+/// One array (`.npy`), named like the file, or an archive of them (`.npz`). Reads headers only.
+public struct NumPyFile: Sendable {
+  public let file: InputFile
+  /// In the order of the archive; `name` is `sourceName`.
+  public let tensors: [TensorRef]
+
+  public init(_ path: FilePath, limits: Limits = Limits()) throws(NumPyError) {
+    let file: InputFile
+    let start: [UInt8]
+    do throws(FileError) {
+      file = try InputFile(path)
+      start = try file.read(at: 0, count: min(2, file.byteCount))
+    } catch {
+      throw .file(error)
+    }
+    self.file = file
+    guard start == Array("PK".utf8) else {
+      let reader = NumPyArrayReader(file: file, name: "", range: 0..<file.byteCount, limits: limits)
+      var tensor = try reader.tensor()
+      tensor.name = ByteString(path.stem ?? "array")
+      tensor.sourceName = tensor.name
+      tensors = [tensor]
+      return
+    }
+    tensors = try Self.tensors(inArchive: file, limits: limits)
+  }
+
+  private static func tensors(inArchive file: InputFile, limits: Limits) throws(NumPyError) -> [TensorRef] {
+    let archive: ZipArchive
+    do throws(ZipError) { archive = try ZipArchive(file, limits: limits) } catch { throw .zip(error) }
+    var tensors: [TensorRef] = []
+    for entry in archive.entries {
+      let suffix: ByteString = ".npy"
+      guard entry.name.hasSuffix(suffix), entry.name.count > suffix.count else {
+        throw .invalidEntry(path: file.path, array: entry.name, offset: entry.recordOffset)
+      }
+      let name = ByteString(bytes: Array(entry.name.bytes.dropLast(suffix.count)))
+      let start: Int
+      do throws(ZipError) { start = try archive.dataOffset(of: entry) } catch { throw .zip(error) }
+      let reader = NumPyArrayReader(file: file, name: name, range: start..<start + entry.byteCount, limits: limits)
+      tensors.append(try reader.tensor())
+    }
+    return tensors
+  }
+}
