@@ -58,7 +58,7 @@ let package = Package(
     layer("Footprint", uses: ["Bytes", "IR", "Catalog"]),
     layer("Runtime", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog"]),
     // 6
-    layer("Conversion", uses: ["Bytes", "IR", "Safetensors", "GGUF", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
+    layer("Conversion", uses: ["Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
     layer("Verification", uses: ["Bytes", "IR", "Runtime", "Codecs", "Kernels", "Tokenizers"]),
     // 7
     .executableTarget(

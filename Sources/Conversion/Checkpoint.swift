@@ -1,6 +1,7 @@
 public import Bytes
 import GGUF
 public import IR
+import PyTorch
 import Safetensors
 public import SystemPackage
 
@@ -9,6 +10,8 @@ public struct Checkpoint: Sendable {
   public enum Container: String, Sendable {
     case safetensors
     case gguf
+    /// What torch.save writes; never an output.
+    case pytorch
     /// A config.json alone: shapes without weights.
     case configuration
   }
@@ -27,7 +30,9 @@ public struct Checkpoint: Sendable {
 
   /// Opens a Hugging Face directory, one of its files, a GGUF file or a config.json; what it is, its content says.
   public init(_ path: FilePath, limits: Limits = Limits()) throws(ConversionError) {
-    self = try FileSystem.isDirectory(path) ? Self.open(directory: path, limits: limits) : Self.open(file: path, limits: limits)
+    self =
+      try FileSystem.isDirectory(path)
+      ? Self.open(directory: path, limits: limits) : Self.open(file: path, limits: limits)
   }
 
   private static func open(file path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
@@ -40,9 +45,15 @@ public struct Checkpoint: Sendable {
     if head.count > 8, head[8] == UInt8(ascii: "{") {
       return try open(safetensors: path, in: path.removingLastComponent(), limits: limits)
     }
+    if head.starts(with: Array("PK".utf8)) || head.first == 0x80 {
+      return try open(pytorch: path, in: path.removingLastComponent(), limits: limits)
+    }
     if head.first(where: { !" \n\r\t".utf8.contains($0) }) == UInt8(ascii: "{") {
       let json = try readObject(path, limits: limits)
       if json["weight_map"] != nil {
+        if path.lastComponent?.string.hasSuffix(".bin.index.json") == true {
+          return try open(pytorch: path, in: path.removingLastComponent(), limits: limits)
+        }
         return try open(safetensors: path, in: path.removingLastComponent(), limits: limits)
       }
       return Checkpoint(
@@ -59,15 +70,25 @@ public struct Checkpoint: Sendable {
       return try open(safetensors: path.appending(SafetensorsLayout.indexName), in: path, limits: limits)
     }
     let files = names.filter { $0.hasSuffix(".safetensors") }
+    let pickled = [PyTorchIndex.fileName, "pytorch_model.bin"].first(where: names.contains)
+    if let pickled, !files.contains("model.safetensors") {
+      return try open(pytorch: path.appending(pickled), in: path, limits: limits)
+    }
     if let file = files.first(where: { $0 == "model.safetensors" }) ?? (files.count == 1 ? files.first : nil) {
       return try open(safetensors: path.appending(file), in: path, limits: limits)
     }
-    if files.isEmpty, names.filter({ $0.hasSuffix(".gguf") }).count == 1, let file = names.first(where: { $0.hasSuffix(".gguf") }) {
+    if files.isEmpty, names.filter({ $0.hasSuffix(".gguf") }).count == 1,
+      let file = names.first(where: { $0.hasSuffix(".gguf") })
+    {
       return try open(file: path.appending(file), limits: limits)
     }
-    let seen = names.isEmpty ? "it is empty" : "it holds \(names.prefix(8).joined(separator: ", "))\(names.count > 8 ? ", …" : "")"
+    let seen =
+      names.isEmpty
+      ? "it is empty" : "it holds \(names.prefix(8).joined(separator: ", "))\(names.count > 8 ? ", …" : "")"
     throw .unrecognized(
-      path: path, detail: "no model.safetensors, \(SafetensorsLayout.indexName) or single .gguf file in this directory; \(seen)")
+      path: path,
+      detail: "no model.safetensors, \(SafetensorsLayout.indexName), pytorch_model.bin or single .gguf file in this "
+        + "directory; \(seen)")
   }
 
   private static func open(gguf path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
@@ -96,16 +117,46 @@ public struct Checkpoint: Sendable {
         (tensors, metadata, byteCount) = (file.tensors, file.metadata, file.file.byteCount)
       }
     } catch { throw .safetensors(error) }
+    return try Checkpoint(
+      path: path, container: .safetensors, fileByteCount: byteCount, tensors: tensors, metadata: metadata,
+      companionsIn: folder, limits: limits)
+  }
+
+  private static func open(
+    pytorch path: FilePath, in folder: FilePath, limits: Limits
+  ) throws(ConversionError) -> Checkpoint {
+    let tensors: [TensorRef]
+    let byteCount: Int
+    do {
+      if path.lastComponent?.string.hasSuffix(".json") == true {
+        let index = try PyTorchIndex(path, limits: limits)
+        (tensors, byteCount) = (index.tensors, index.shards.reduce(0) { $0 + $1.file.byteCount })
+      } else {
+        let file = try PyTorchFile(path, limits: limits)
+        (tensors, byteCount) = (file.tensors, file.file.byteCount)
+      }
+    } catch { throw .pytorch(error) }
+    return try Checkpoint(
+      path: path, container: .pytorch, fileByteCount: byteCount, tensors: tensors, metadata: Metadata(),
+      companionsIn: folder, limits: limits)
+  }
+
+  /// With the configuration and the tokenizer's files that Hugging Face puts beside the weights.
+  private init(
+    path: FilePath, container: Container, fileByteCount: Int, tensors: [TensorRef], metadata: Metadata,
+    companionsIn folder: FilePath, limits: Limits
+  ) throws(ConversionError) {
     let configurationPath = folder.appending("config.json")
-    let configuration = FileSystem.exists(configurationPath) ? try readObject(configurationPath, limits: limits) : nil
+    let configuration =
+      FileSystem.exists(configurationPath) ? try Self.readObject(configurationPath, limits: limits) : nil
     var companions: [String: [UInt8]] = [:]
-    for name in companionNames where FileSystem.exists(folder.appending(name)) {
+    for name in Self.companionNames where FileSystem.exists(folder.appending(name)) {
       do {
         companions[name] = try InputFile.contents(of: folder.appending(name), limit: limits.headerByteCount)
       } catch { throw .file(error) }
     }
-    return Checkpoint(
-      path: path, container: .safetensors, fileByteCount: byteCount, tensors: tensors, metadata: metadata,
+    self.init(
+      path: path, container: container, fileByteCount: fileByteCount, tensors: tensors, metadata: metadata,
       configuration: configuration, companions: companions)
   }
 

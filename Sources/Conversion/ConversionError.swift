@@ -2,6 +2,7 @@ public import Bytes
 public import Catalog
 public import GGUF
 public import Passes
+public import PyTorch
 public import Safetensors
 public import SystemPackage
 public import Tokenizers
@@ -11,6 +12,7 @@ public enum ConversionError: Error, Sendable {
   case file(FileError)
   case safetensors(SafetensorsError)
   case gguf(GGUFError)
+  case pytorch(PyTorchError)
   case json(path: FilePath, JSONError)
   case tokenizer(path: FilePath, TokenizerError)
   /// The checkpoint and its family's descriptor disagree.
@@ -26,9 +28,9 @@ public enum ConversionError: Error, Sendable {
     switch self {
     case .file(let error): Self.isMalformed(error)
     case .json, .tokenizer, .catalog, .unrecognized: true
-    case .safetensors(.file(let error)), .gguf(.file(let error)): Self.isMalformed(error)
+    case .safetensors(.file(let error)), .gguf(.file(let error)), .pytorch(.file(let error)): Self.isMalformed(error)
     case .safetensors(.cannotStore), .gguf(.cannotLayOut): false
-    case .safetensors, .gguf: true
+    case .safetensors, .gguf, .pytorch: true
     case .pass, .inexpressible: false
     }
   }
@@ -47,6 +49,7 @@ extension ConversionError: CustomStringConvertible {
     case .file(let error): "\(error)"
     case .safetensors(let error): "\(error)"
     case .gguf(let error): "\(error)"
+    case .pytorch(let error): "\(error)"
     case .json(let path, let error): "\(path): \(error)"
     case .tokenizer(let path, let error): "\(path): \(error)"
     case .catalog(let path, let error):

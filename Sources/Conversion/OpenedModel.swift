@@ -22,7 +22,7 @@ public struct OpenedModel: Sendable {
         let name = checkpoint.metadata["general.architecture"]?.string?.text ?? "(none named)"
         architecture = try catalog.architecture(gguf: name)
         (model, report) = try Self.match(gguf: checkpoint, architecture, named: name)
-      case .safetensors, .configuration:
+      case .safetensors, .pytorch, .configuration:
         guard let configuration = checkpoint.configuration else {
           throw ConversionError.unrecognized(
             path: checkpoint.path, detail: "no config.json beside it, so its family and dimensions are unknown; put the model's there")
