@@ -7,26 +7,43 @@ import Glibc
 @safe public final class Buffer: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   public let byteCount: Int
+  /// What the system gave, where it is pages of their own.
+  private let mapping: UnsafeMutableRawBufferPointer?
 
-  /// Memory is touched lazily, so an unused part costs nothing. Traps when the system has no address space left.
+  /// Large buffers are mapped: the system provides each page, zeroed, when it is first touched, so an unused part
+  /// costs nothing. Traps when the address space is exhausted.
   public init(byteCount: Int) {
     precondition(byteCount >= 0)
-    let huge = 2 << 20
-    let alignment = byteCount >= huge ? huge : 64
-    // A tail that vector loads may touch: kernels read whole 64-byte lines.
-    let padded = (byteCount + 64 + alignment - 1) / alignment * alignment
-    var memory: UnsafeMutableRawPointer?
-    precondition(unsafe posix_memalign(&memory, alignment, padded) == 0, "out of memory: \(byteCount) bytes")
-    guard let memory = unsafe memory else { preconditionFailure("out of memory: \(byteCount) bytes") }
-    if alignment == huge {
-      unsafe madvise(memory, padded, MADV_HUGEPAGE)
-    }
-    unsafe memset(memory, 0, padded)
-    unsafe base = memory
     self.byteCount = byteCount
+    // Kernels read whole vectors, which may end beyond the last element.
+    let padded = byteCount + 64
+    let huge = 2 << 20
+    if byteCount < huge {
+      var memory: UnsafeMutableRawPointer?
+      let failed = unsafe posix_memalign(&memory, 64, padded) != 0
+      guard !failed, let memory = unsafe memory else { preconditionFailure("out of memory: \(byteCount) bytes") }
+      unsafe memset(memory, 0, padded)
+      unsafe base = memory
+      unsafe mapping = nil
+    } else {
+      let length = padded + huge
+      let start = unsafe mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+      guard let start = unsafe start, unsafe start != MAP_FAILED else {
+        preconditionFailure("out of memory: \(byteCount) bytes")
+      }
+      unsafe mapping = UnsafeMutableRawBufferPointer(start: start, count: length)
+      unsafe base = start.alignedUp(toMultipleOf: huge)
+      unsafe madvise(base, padded, MADV_HUGEPAGE)
+    }
   }
 
-  deinit { unsafe free(base) }
+  deinit {
+    if let mapping = unsafe mapping {
+      unsafe munmap(mapping.baseAddress, mapping.count)
+    } else {
+      unsafe free(base)
+    }
+  }
 
   /// Lends `range` for reading.
   public func withBytes<R, E: Error>(_ range: Range<Int>, _ body: (RawSpan) throws(E) -> R) throws(E) -> R {
