@@ -78,6 +78,17 @@ let package = Package(
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
     tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog", system]),
+    layer(
+      "ModelTesting", uses: ["ContainerTesting", "Catalog", "Conversion", "Kernels", "Passes", system],
+      at: "Tests/ModelTesting"),
+    tests(of: "IR", uses: ["Bytes"]),
+    tests(of: "Catalog", uses: ["Bytes", "IR", "ContainerTesting", system]),
+    tests(of: "Runtime", uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),
+    tests(
+      of: "Conversion",
+      uses: ["Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "GGUF", "ContainerTesting", "ModelTesting", system]),
+    .testTarget(
+      name: "CommandTests", dependencies: ["quern", "Bytes", "IR", "ContainerTesting", system], swiftSettings: safe),
     tests(of: "Tokenizers", uses: ["Bytes", "IR", system]),
   ]
 )

@@ -34,7 +34,13 @@ RULES = [
     ("vectors/codecs/llama-quantize-errors.json", "generators/make_codec_errors.py",
      "codecs lose no more than llama-quantize"),
     ("footprint/llama-fit-params.json", "generators/llama_fit_oracle.py", "memory forecasts agree with llama.cpp's allocator"),
+    ("conformance/", "", "logits agree with those that transformers computes"),
+    ("conformance/llama-yarn-biases/", "generators/make_llama_conformance.py", "yarn, biases and explicit head_dim as transformers has them"),
+    ("conformance/llama-linear-tied/", "generators/make_llama_conformance.py", "linear scaling, one key head and old keys as transformers has them"),
+    ("conformance/mistral-window-headdim/", "generators/make_llama_conformance.py", "a window shorter than the text as transformers has it"),
+    ("rope/rotary.json", "generators/make_llama_conformance.py", "rotary frequencies are those of transformers"),
     ("models/kjv-llama/", "models/kjv-llama/train.py", "a really trained small model for quality measurements"),
+    ("tokenizers/", "generators/tokenizer_fixtures.py", "tokenizers agree with the tokenizers package"),
     ("text/wikitext2-part.txt", "", "text for perplexity, from WikiText-2"),
 ]
 

@@ -13,12 +13,19 @@ public final class AtomicFile: Sendable {
   private let sibling: FilePath?
   private let overwrites: Bool
 
-  /// - Parameter overwrites: whether `commit` may replace an existing file; checked now as well, before any work.
-  public init(_ path: FilePath, overwrites: Bool) throws(FileError) {
+  /// - Parameters:
+  ///   - overwrites: whether `commit` may replace an existing file; checked now as well, before any work. Nothing but a
+  ///     regular file is ever replaced: a device's name would be lost for the whole system.
+  ///   - folder: where the bytes wait, on the same file system; the file's own folder when nil.
+  public init(_ path: FilePath, overwrites: Bool, stagedIn folder: FilePath? = nil) throws(FileError) {
     self.path = path
     self.overwrites = overwrites
-    if !overwrites, unsafe access(path.string, F_OK) == 0 { throw .exists(path: path) }
-    let folder = path.removingLastComponent()
+    var status = stat()
+    if unsafe stat(path.string, &status) == 0 {
+      guard overwrites else { throw .exists(path: path) }
+      guard status.st_mode & S_IFMT == S_IFREG else { throw .notARegularFile(path: path) }
+    }
+    let folder = folder ?? path.removingLastComponent()
     let permissions = mode_t(0o666)
     let unnamed = unsafe open(folder.isEmpty ? "." : folder.string, O_WRONLY | O_CLOEXEC | temporaryFileFlag, permissions)
     if unnamed >= 0 {
@@ -26,7 +33,7 @@ public final class AtomicFile: Sendable {
       sibling = nil
       return
     }
-    let sibling = Self.hiddenSibling(of: path)
+    let sibling = Self.hiddenSibling(of: folder.appending(path.lastComponent?.string ?? "output"))
     let named = unsafe open(sibling.string, O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, permissions)
     guard named >= 0 else { throw .system(operation: "write", path: path, errno: Errno(rawValue: errno)) }
     descriptor = FileDescriptor(rawValue: named)
@@ -65,7 +72,38 @@ public final class AtomicFile: Sendable {
 
   /// Makes the bytes durable, then gives them their name.
   public func commit() throws(FileError) {
+    try flush()
+    try name()
+  }
+
+  /// Commits files that belong together: all are durable before the first has its name, and when one cannot be named
+  /// those before it are taken back, unless they replaced others.
+  public static func commit(_ files: [AtomicFile]) throws(FileError) {
+    for file in files { try file.flush() }
+    for (position, file) in files.enumerated() {
+      do {
+        try file.name()
+      } catch {
+        for named in files[..<position] where !named.overwrites { unsafe _ = unlink(named.path.string) }
+        throw error
+      }
+    }
+  }
+
+  /// Makes the bytes durable; they still have no name.
+  func flush() throws(FileError) {
     guard fsync(descriptor.rawValue) == 0 else { throw failure("write") }
+  }
+
+  /// Gives the bytes a name in a directory that nobody else knows yet.
+  func name(inFresh folder: FilePath) throws(FileError) {
+    let name = folder.appending(path.lastComponent?.string ?? "output")
+    let isNamed = sibling.map { unsafe rename($0.string, name.string) == 0 } ?? link(to: name)
+    guard isNamed else { throw failure("name") }
+  }
+
+  /// Gives the bytes their name.
+  private func name() throws(FileError) {
     var source = sibling
     if sibling == nil {
       if !overwrites {

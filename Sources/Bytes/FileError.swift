@@ -10,6 +10,10 @@ public enum FileError: Error, Hashable, Sendable {
   case notARegularFile(path: FilePath)
   /// A Zstandard file that cannot be expanded.
   case compression(path: FilePath, ZstandardError)
+  /// The output is to be a directory and the path is something else.
+  case notADirectory(path: FilePath)
+  /// The output is a directory that holds no model: nothing there is ours to replace.
+  case occupied(path: FilePath)
   /// The output exists and `overwrite` was not asked for.
   case exists(path: FilePath)
 }
@@ -26,6 +30,10 @@ extension FileError: CustomStringConvertible {
       return "\(path): not a regular file"
     case .compression(let path, let error):
       return "\(path): \(error)"
+    case .notADirectory(let path):
+      return "\(path): not a directory; for a single file use a name that ends in .gguf"
+    case .occupied(let path):
+      return "\(path): a directory with other files than a model's; choose another name"
     case .exists(let path):
       return "\(path): exists already; choose another name or pass --force"
     }

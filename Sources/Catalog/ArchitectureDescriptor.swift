@@ -19,7 +19,7 @@ public struct ArchitectureDescriptor: Sendable {
   public let tensors: [TensorRule]
   let ignored: [IgnoreRule]
 
-  init(parsing bytes: [UInt8], file: String) throws(DescriptorError) {
+  package init(parsing bytes: [UInt8], file: String) throws(DescriptorError) {
     let json: JSONValue
     do { json = try JSONValue.parse(bytes) } catch { throw .invalid(file: file, key: "\(error)") }
     guard let root = json.object else { throw .invalid(file: file, key: "object") }

@@ -18,9 +18,9 @@ extension CatalogError: CustomStringConvertible {
     case .unknownFamily(let found, let known):
       "unknown model family '\(found)'; known are: \(known.joined(separator: ", "))"
     case .missingHyperparameter(let name, let keys):
-      "\(name) is missing: neither \(keys.joined(separator: " nor ")) is in the model's configuration"
+      "\(name) is missing: the model's configuration has no \(keys.joined(separator: " and no "))"
     case .invalidHyperparameter(let name, let key, let found):
-      "\(key) = \(found) is no possible value of \(name)"
+      key == name ? "\(name) cannot be \(found)" : "\(key) = \(found) is no possible value of \(name)"
     case .leftovers(let report): report.problems.joined(separator: "\n")
     }
   }

@@ -1,23 +1,23 @@
 /// Integer arithmetic over hyperparameter names, as descriptors use it for shapes and defaults:
 /// `attention.head_count * attention.key_length`, `(rope.dimension_count / 2)`.
-struct Expression: Hashable, Sendable {
-  indirect enum Node: Hashable, Sendable {
+package struct Expression: Hashable, Sendable {
+  package indirect enum Node: Hashable, Sendable {
     case integer(Int)
     case name(String)
     case operation(Character, Node, Node)
   }
 
-  let root: Node
+  package let root: Node
 
   /// Nil when the text is not an expression. Products bind before sums; division rounds down.
-  init?(_ text: String) {
+  package init?(_ text: String) {
     var parser = Parser(rest: Substring(text.filter { $0 != " " }))
     guard let node = parser.sum(), parser.rest.isEmpty else { return nil }
     root = node
   }
 
   /// Nil when a name has no integer, the result does not fit, or a divisor is zero.
-  func value(_ lookup: (String) -> Int?) -> Int? { Self.value(root, lookup) }
+  package func value(_ lookup: (String) -> Int?) -> Int? { Self.value(root, lookup) }
 
   private static func value(_ node: Node, _ lookup: (String) -> Int?) -> Int? {
     switch node {

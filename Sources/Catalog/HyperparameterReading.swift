@@ -24,16 +24,17 @@ extension ArchitectureDescriptor {
       } else {
         throw .missingHyperparameter(name: rule.name, keys: keys(of: rule, in: source))
       }
-      if case .integer(let value)? = result[rule.name], !(0...Self.largestInteger).contains(value) {
-        throw .invalidHyperparameter(name: rule.name, key: keys(of: rule, in: source).first ?? rule.name, found: "\(value)")
+      if case .integer(let value)? = result[rule.name],
+        !(0...Self.largestInteger).contains(value) || value == 0 && Self.neverZero.contains(rule.name)
+      {
+        throw impossible(rule.name, value, in: source)
       }
     }
     if let layers = result.integer("block_count"), layers > Self.mostLayers {
-      throw .invalidHyperparameter(name: "block_count", key: "the number of layers", found: "\(layers)")
+      throw impossible("block_count", layers, in: source)
     }
-    for name in ["attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length"]
-    where result.integer(name) == 0 {
-      throw .invalidHyperparameter(name: name, key: name, found: "0")
+    if self.tensors.contains(where: \.hasRotaryHeads), let length = result.integer("attention.key_length"), length % 2 != 0 {
+      throw impossible("attention.key_length", length, in: source)
     }
     return result
   }
@@ -41,6 +42,14 @@ extension ArchitectureDescriptor {
   /// Far above any released model, far below what would make sizes overflow or loops endless.
   private static let largestInteger = 1 << 32
   private static let mostLayers = 10_000
+  private static let neverZero = [
+    "attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length",
+  ]
+
+  private func impossible(_ name: String, _ value: Int, in source: HyperparameterSource) -> CatalogError {
+    let key = hyperparameters.first { $0.name == name }.flatMap { keys(of: $0, in: source).first }
+    return .invalidHyperparameter(name: name, key: key ?? name, found: "\(value)")
+  }
 
   private func keys(of rule: HyperparameterRule, in source: HyperparameterSource) -> [String] {
     switch source {

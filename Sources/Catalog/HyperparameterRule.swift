@@ -77,9 +77,16 @@ public struct HyperparameterRule: Sendable {
   static func value(_ value: MetadataValue, as type: ValueType) -> Hyperparameters.Value? {
     switch type {
     case .integer: value.int.map { .integer($0) }
-    case .number: value.double.map { .number($0) }
+    case .number: number(value).map { .number($0) }
     case .bool: value.bool.map { .bool($0) }
     case .string: value.string.map { .string($0.text) }
     }
+  }
+
+  /// GGUF rounds to F32. The shortest decimal that names such a number is what the original configuration said, so that
+  /// 1e-05 comes back as itself.
+  private static func number(_ value: MetadataValue) -> Double? {
+    if case .float32(let single) = value, single.isFinite { return Double(single.description) }
+    return value.double
   }
 }

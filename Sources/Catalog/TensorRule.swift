@@ -51,7 +51,7 @@ public struct NamePattern: Hashable, Sendable {
   /// Nil when the pattern is a plain name.
   private let after: [UInt8]?
 
-  init(_ text: String) {
+  package init(_ text: String) {
     if let range = text.firstRange(of: "{layer}") {
       before = Array(text[..<range.lowerBound].utf8)
       after = Array(text[range.upperBound...].utf8)

@@ -173,7 +173,15 @@ public struct Checkpoint: Sendable {
     self.companions = companions
   }
 
-  private static let companionNames = [
+  /// The file that says what family and which dimensions.
+  public var configurationPath: FilePath {
+    switch container {
+    case .safetensors, .pytorch: path.removingLastComponent().appending("config.json")
+    case .gguf, .configuration: path
+    }
+  }
+
+  static let companionNames = [
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "vocab.json",
     "merges.txt", "chat_template.jinja",
   ]

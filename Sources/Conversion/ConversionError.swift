@@ -38,7 +38,7 @@ public enum ConversionError: Error, Sendable {
   private static func isMalformed(_ error: FileError) -> Bool {
     switch error {
     case .truncated, .notARegularFile, .compression: true
-    case .system, .exists: false
+    case .system, .exists, .notADirectory, .occupied: false
     }
   }
 }

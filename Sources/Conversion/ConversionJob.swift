@@ -59,17 +59,14 @@ public struct ConversionJob: Sendable {
           maximumPartBytes: maximumShardBytes)
       } catch { throw .gguf(error) }
       do {
-        if layout.files.count == 1 {
-          let file = try AtomicFile(path, overwrites: overwrites)
-          try streamer.write(layout.files[0], to: file)
-          try file.commit()
-        } else {
-          for part in layout.files {
-            let file = try AtomicFile(path.removingLastComponent().appending(part.name), overwrites: overwrites)
-            try streamer.write(part, to: file)
-            try file.commit()
-          }
+        let isSplit = layout.files.count > 1
+        var files: [AtomicFile] = []
+        for part in layout.files {
+          let name = isSplit ? path.removingLastComponent().appending(part.name) : path
+          files.append(try AtomicFile(name, overwrites: overwrites))
         }
+        for (part, file) in zip(layout.files, files) { try streamer.write(part, to: file) }
+        try AtomicFile.commit(files)
       } catch { throw .file(error) }
       return result(files: layout.files, others: 0, warnings: export.warnings)
     case .safetensors:
@@ -81,22 +78,32 @@ public struct ConversionJob: Sendable {
         layout = try SafetensorsLayout(tensors: export.tensors, metadata: metadata, maximumShardBytes: maximumShardBytes)
       } catch { throw .safetensors(error) }
       do {
-        let folder = try AtomicDirectory(path)
+        let folder = try Self.directory(path, overwrites: overwrites)
         var small = export.files
         small[SafetensorsLayout.indexName] = layout.index
+        var files: [AtomicFile] = []
         for (name, bytes) in small.sorted(by: { $0.key < $1.key }) {
-          let file = try AtomicFile(folder.workingPath.appending(name), overwrites: false)
+          let file = try folder.file(named: name)
           try file.write(bytes, at: 0)
-          try file.commit()
+          files.append(file)
         }
         for part in layout.files {
-          let file = try AtomicFile(folder.workingPath.appending(part.name), overwrites: false)
+          let file = try folder.file(named: part.name)
           try streamer.write(part, to: file)
-          try file.commit()
+          files.append(file)
         }
-        try folder.commit()
+        try folder.commit(files)
         return result(files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, warnings: export.warnings)
       } catch { throw .file(error) }
+    }
+  }
+
+  /// A model's directory may be replaced, its weights by the new ones; what else lies in it stays. Another is left alone.
+  private static func directory(_ path: FilePath, overwrites: Bool) throws(FileError) -> AtomicDirectory {
+    let names = FileSystem.isDirectory(path) ? FileSystem.names(in: path) : []
+    if overwrites, !names.isEmpty, !names.contains("config.json") { throw .occupied(path: path) }
+    return try AtomicDirectory(path, overwrites: overwrites) { name in
+      name.hasSuffix(".safetensors") || name == SafetensorsLayout.indexName || Checkpoint.companionNames.contains(name)
     }
   }
 

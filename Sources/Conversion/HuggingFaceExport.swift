@@ -19,7 +19,7 @@ public struct HuggingFaceExport: Sendable {
         throw .inexpressible("\(tensor.name) has no name in Hugging Face's checkpoints of this family")
       }
       guard tensor.format.safetensorsName != nil else {
-        throw .inexpressible("\(tensor.name) is \(tensor.format.name), which safetensors cannot hold; add --dtype f16")
+        throw .inexpressible("\(tensor.name) is \(tensor.format.name), which safetensors cannot hold; write a .gguf (--to gguf), or convert with --dtype f16")
       }
       var result = tensor
       result.name = name

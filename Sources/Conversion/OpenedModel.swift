@@ -33,7 +33,8 @@ public struct OpenedModel: Sendable {
     } catch let error as ConversionError {
       throw error
     } catch let error as CatalogError {
-      throw .catalog(path: checkpoint.path, error)
+      if case .leftovers = error { throw .catalog(path: checkpoint.path, error) }
+      throw .catalog(path: checkpoint.configurationPath, error)
     } catch {
       preconditionFailure("an error of unknown type: \(error)")
     }

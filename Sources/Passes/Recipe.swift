@@ -1,4 +1,4 @@
-internal import Bytes
+public import Bytes
 public import Catalog
 public import IR
 
@@ -101,7 +101,8 @@ public struct FormatOverride: Sendable {
     self.format = format
   }
 
-  func matches(_ name: ByteString) -> Bool {
+  /// Whether the pattern is found in the name.
+  public func matches(_ name: ByteString) -> Bool {
     guard let expression = try? Regex(pattern) else { return false }
     return name.text.firstMatch(of: expression) != nil
   }

@@ -13,6 +13,8 @@ public enum RuntimeError: Error, Sendable, CustomStringConvertible {
   /// More positions than the session was made for.
   case contextExceeded(positions: Int, capacity: Int)
   case invalidToken(id: Int, vocabularySize: Int)
+  /// The kernels have no such heads.
+  case headTooWide(Int, limit: Int)
 
   public var description: String {
     switch self {
@@ -22,6 +24,7 @@ public enum RuntimeError: Error, Sendable, CustomStringConvertible {
     case .undecodable(let tensor, let format): "tensor \(tensor) is \(format.name), which cannot be computed with yet"
     case .contextExceeded(let positions, let capacity): "\(positions) positions exceed the context of \(capacity)"
     case .invalidToken(let id, let size): "token \(id) is not in the vocabulary of \(size)"
+    case .headTooWide(let width, let limit): "heads of \(width) elements cannot be computed with; the most is \(limit)"
     }
   }
 }

@@ -64,6 +64,19 @@ public final class Session {
     input = ProductInput(tokens: batch, columns: widest)
   }
 
+  /// Bytes that a session of this capacity allocates; a float, for a capacity may be absurd.
+  public static func byteCount(for transformer: Transformer, capacity: Int) -> Double {
+    let configuration = transformer.configuration
+    let perPosition =
+      configuration.layerCount * configuration.keyValueHeadCount * (configuration.keyLength + configuration.valueLength)
+      * (transformer.arithmetic == .exact ? 4 : 2) + configuration.rotary.dimensionCount * 4
+    let perToken =
+      2 * configuration.width + 2 * configuration.feedForwardWidth
+      + (configuration.headCount + configuration.keyValueHeadCount) * (configuration.keyLength + configuration.valueLength)
+    return Double(capacity) * Double(perPosition) + Double(min(batch, capacity)) * Double(perToken) * 4
+      + Double(min(logitsBatch, capacity)) * Double(configuration.vocabularySize) * 4
+  }
+
   /// Forgets the sequence.
   public func reset() {
     position = 0

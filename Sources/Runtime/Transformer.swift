@@ -21,6 +21,8 @@ public final class Transformer: Sendable {
     progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(RuntimeError) {
     do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch { throw .catalog(error) }
+    let headWidth = max(configuration.keyLength, configuration.valueLength)
+    guard headWidth <= Self.widestHead else { throw .headTooWide(headWidth, limit: Self.widestHead) }
     self.arithmetic = arithmetic
     self.processor = processor
     let loader = WeightLoader(model: model, processor: processor, arithmetic: arithmetic, progress: progress)
@@ -31,6 +33,9 @@ public final class Transformer: Sendable {
     outputNorm = try loader.vector("output_norm.weight")
     head = model["output.weight"] == nil ? embedding : try loader.matrix("output.weight")
   }
+
+  /// What the attention kernels take.
+  private static let widestHead = 512
 
   /// Bytes that the weights occupy.
   public var weightByteCount: Int {

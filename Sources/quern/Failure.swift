@@ -36,7 +36,8 @@ enum Failure {
     case let error as RuntimeError:
       say(error)
       switch error {
-      case .file(.truncated), .file(.compression), .catalog, .missingTensor, .undecodable: return ExitStatus.badInput
+      case .file(.truncated), .file(.compression), .catalog, .missingTensor, .undecodable, .headTooWide:
+        return ExitStatus.badInput
       case .contextExceeded, .invalidToken: return ExitStatus.badUsage
       case .file: return ExitStatus.failed
       }
@@ -44,7 +45,7 @@ enum Failure {
       say(error)
       switch error {
       case .truncated, .compression: return ExitStatus.badInput
-      case .system, .notARegularFile, .exists: return ExitStatus.failed
+      case .system, .notARegularFile, .notADirectory, .occupied, .exists: return ExitStatus.failed
       }
     case let error as PassError:
       say(error)
@@ -59,45 +60,18 @@ enum Failure {
     }
   }
 
-  private static func say(_ error: any Error) {
+  private static func say(_ error: Any) {
     for line in "\(error)".split(separator: "\n") { Terminal.standardError("quern: \(line)\n") }
   }
 
   /// Help asked for goes to standard output with status 0; a misspelt option to standard error with 2.
   private static func reportUsage(_ error: any Error) -> Int32 {
     let code = Quern.exitCode(for: error)
-    let message = Quern.fullMessage(for: error)
     if code == .success {
-      print(message)
+      print(Quern.fullMessage(for: error))
       return 0
     }
-    Terminal.standardError(message + "\n")
-    if let name = CommandLine.arguments.dropFirst().first, !name.hasPrefix("-"), let near = nearestCommand(to: name) {
-      Terminal.standardError("Did you mean: quern \(near)\n")
-    }
+    say(UsageMessage.text(for: error, arguments: Array(CommandLine.arguments.dropFirst())))
     return code == .validationFailure ? ExitStatus.badUsage : ExitStatus.failed
-  }
-
-  /// The command whose name is at most two edits from a word that is none.
-  private static func nearestCommand(to word: String) -> String? {
-    let names = Quern.configuration.subcommands.map { $0._commandName }
-    guard !names.contains(word) else { return nil }
-    let near = names.map { ($0, editDistance($0, word)) }.min { $0.1 < $1.1 }
-    return near.flatMap { $0.1 <= 2 ? $0.0 : nil }
-  }
-
-  /// Levenshtein's.
-  private static func editDistance(_ a: String, _ b: String) -> Int {
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, y) in b.enumerated() {
-        let substitution = diagonal + (x == y ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
-      }
-    }
-    return row[b.count]
   }
 }

@@ -27,6 +27,8 @@ struct Quern: ParsableCommand {
   static func main() {
     // A closed pipe (quern … | head) ends the program quietly instead of by a message about writing.
     _ = signal(SIGPIPE, SIG_DFL)
+    // A limit on file sizes is an error of the write that meets it, to be told like any other.
+    _ = signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       try command.run()

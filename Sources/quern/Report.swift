@@ -1,5 +1,7 @@
 import Bytes
-import Glibc
+
+/// Prints a line on standard output; hides Swift's own, which does not notice a full disk.
+func print(_ line: String = "") { Terminal.standardOutput(Array((line + "\n").utf8)) }
 
 /// Prints one JSON object on standard output.
 func printJSON(_ object: JSONObject) {

@@ -26,11 +26,35 @@ struct RunningModel {
 
   init(_ opened: OpenedModel, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
     self.opened = opened
+    guard opened.checkpoint.container != .configuration else {
+      throw ConversionError.unrecognized(path: opened.checkpoint.path, detail: "a configuration has no weights to compute with")
+    }
     let progress = Progress("load", total: opened.model.tensorByteCount, unit: .bytes, isShown: !isQuiet)
-    transformer = try Transformer(
-      opened.model, graph: opened.architecture.graph, arithmetic: arithmetic, processor: processor
-    ) { progress.advance($0) }
+    do {
+      transformer = try Transformer(
+        opened.model, graph: opened.architecture.graph, arithmetic: arithmetic, processor: processor
+      ) { progress.advance($0) }
+    } catch .catalog(let error) {
+      throw ConversionError.catalog(path: opened.checkpoint.configurationPath, error)
+    } catch .file(let error) {
+      throw ConversionError.file(error)
+    } catch {
+      throw ConversionError.unrecognized(path: opened.checkpoint.path, detail: "\(error)")
+    }
     progress.finish()
+  }
+
+  /// A sequence of at most `capacity` tokens.
+  /// - Throws: when its cache and buffers exceed this machine's memory.
+  func session(capacity: Int) throws(UsageError) -> Session {
+    let needed = Session.byteCount(for: transformer, capacity: capacity)
+    let memory = Environment.memoryBytes
+    guard needed < Double(memory) else {
+      let size = needed < 1e18 ? Format.bytes(Int(needed)) : "more memory than there is"
+      throw UsageError(
+        "\(Format.grouped(capacity)) tokens need \(size) for their cache and buffers; this machine has \(Format.bytes(memory)) of memory")
+    }
+    return Session(transformer, capacity: capacity)
   }
 
   /// The model's tokenizer, or an error that says that it has none.

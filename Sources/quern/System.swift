@@ -13,6 +13,11 @@ enum Environment {
     max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
   }
 
+  /// Of the whole machine.
+  static var memoryBytes: Int {
+    max(1, sysconf(Int32(_SC_PHYS_PAGES))) * max(1, sysconf(Int32(_SC_PAGESIZE)))
+  }
+
   /// The most memory this process has held, in bytes.
   static var peakResidentBytes: Int {
     var usage = rusage()

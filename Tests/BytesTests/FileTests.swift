@@ -45,19 +45,57 @@ import Testing
     #expect(scratch.names() == ["out"])
   }
 
+  @Test("files that belong together appear together, and those before one that cannot are taken back")
+  func commitTogether() throws {
+    let scratch = Scratch()
+    let names = ["a", "b", "c"].map { scratch.path.appending($0) }
+    let files = try names.map { try AtomicFile($0, overwrites: false) }
+    try AtomicFile(names[2], overwrites: false).commit()
+    #expect(throws: FileError.exists(path: names[2])) { try AtomicFile.commit(files) }
+    #expect(scratch.names() == ["c"])
+  }
+
+  @Test("only a regular file is ever replaced")
+  func devicesStay() throws {
+    let scratch = Scratch()
+    let pipe = scratch.path.appending("pipe")
+    unsafe _ = mkfifo(pipe.string, 0o600)
+    #expect(throws: FileError.notARegularFile(path: pipe)) { try AtomicFile(pipe, overwrites: true) }
+    #expect(throws: FileError.notARegularFile(path: scratch.path)) { try AtomicFile(scratch.path, overwrites: true) }
+  }
+
   @Test func directoryIsWholeOrAbsent() throws {
     let scratch = Scratch()
     let target = scratch.path.appending("model")
     do {
       let folder = try AtomicDirectory(target)
-      try AtomicFile(folder.workingPath.appending("a"), overwrites: false).commit()
+      try folder.file(named: "a").write([1], at: 0)
+      #expect(scratch.names() == [])
     }
     #expect(scratch.names() == [])
     let folder = try AtomicDirectory(target)
-    try AtomicFile(folder.workingPath.appending("a"), overwrites: false).commit()
-    try folder.commit()
+    try folder.commit([folder.file(named: "a")])
     #expect(scratch.names() == ["model"])
+    #expect(FileSystem.names(in: target) == ["a"])
     #expect(throws: FileError.exists(path: target)) { try AtomicDirectory(target) }
+  }
+
+  @Test("a directory is replaced in one step; only what is stale goes with the old one")
+  func directoryIsReplaced() throws {
+    let scratch = Scratch()
+    let target = scratch.path.appending("model")
+    let old = try AtomicDirectory(target)
+    try old.commit(["weights", "notes", "config"].map { try old.file(named: $0) })
+    let new = try AtomicDirectory(target, overwrites: true) { $0 == "weights" }
+    let config = try new.file(named: "config")
+    try config.write([7], at: 0)
+    try new.commit([config])
+    #expect(scratch.names() == ["model"])
+    #expect(FileSystem.names(in: target) == ["config", "notes"])
+    #expect(FileSystem.byteCount(of: target.appending("config")) == 1)
+    #expect(throws: FileError.notADirectory(path: target.appending("notes"))) {
+      try AtomicDirectory(target.appending("notes"), overwrites: true)
+    }
   }
 
   @Test func readsPastTheEndAreErrors() throws {

@@ -27,14 +27,16 @@ struct Bench: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if prompt < 1 || generate < 0 || repetitions < 1 { throw ValidationError("--prompt and --repetitions take at least 1") }
+    if prompt < 1 { throw ValidationError("--prompt takes at least 1, not \(prompt)") }
+    if generate < 0 { throw ValidationError("--generate takes 0 or more, not \(generate)") }
+    if !(1...1000).contains(repetitions) { throw ValidationError("--repetitions takes 1 to 1000, not \(repetitions)") }
   }
 
   func run() throws {
     let processor = try common.processor()
     let running = try RunningModel(model, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
     let vocabularySize = running.transformer.configuration.vocabularySize
-    let session = Session(running.transformer, capacity: max(prompt, generate))
+    let session = try running.session(capacity: max(prompt, generate))
     let tokens = (0..<max(prompt, generate)).map { ($0 * 7919 + 17) % vocabularySize }
     var promptRates: [Double] = []
     var generationRates: [Double] = []

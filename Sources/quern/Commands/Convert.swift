@@ -32,7 +32,8 @@ struct Convert: ParsableCommand {
     let opened = try OpenedModel(model)
     let recipe = try dtype.map { name throws(UsageError) in
       guard ["f32", "f16", "bf16"].contains(name.lowercased()), let recipe = (try? RecipeBook())?[name] else {
-        throw UsageError("--dtype takes f32, f16 or bf16, not '\(name)'; to quantize, use: quern quantize --recipe \(name)")
+        let advice = (try? RecipeBook())?[name] == nil ? "" : "; to quantize, use: quern quantize --recipe \(name)"
+        throw UsageError("--dtype takes f32, f16 or bf16, not '\(name)'\(advice)")
       }
       return recipe
     }

@@ -41,13 +41,17 @@ struct LogitsCommand: ParsableCommand {
     guard let shape = Shape([sequences.count, length, vocabularySize]), length > 0 else {
       throw UsageError("\(ids): input_ids is empty")
     }
-    let session = Session(running.transformer, capacity: length)
+    let session = try running.session(capacity: length)
     let layout: FileLayout
     do {
       let tensor = TensorRef(
         name: "logits", shape: shape, format: .f32, source: MemoryTensorSource(bytes: [], rowByteCount: 0))
       layout = try SafetensorsLayout(tensors: [tensor], metadata: Metadata(), maximumShardBytes: nil).files[0]
     } catch { throw ConversionError.safetensors(error) }
+    if let wrong = sequences.joined().first(where: { !(0..<vocabularySize).contains($0) }) {
+      throw ConversionError.unrecognized(
+        path: ids, detail: "input_ids holds \(wrong), which is no token of a vocabulary of \(vocabularySize)")
+    }
     let file = try AtomicFile(output, overwrites: force)
     try file.write(layout.header, at: 0)
     var offset = layout.placements[0].offset

@@ -60,7 +60,9 @@ struct MemoryCommand: ParsableCommand {
     let footprint: Footprint
     do { footprint = try Footprint(of: shape, for: request) } catch { throw UsageError("\(error)") }
     let budget = try vram.map { text throws(UsageError) in
-      guard let size = ByteSize(text) else { throw UsageError("--vram takes a size such as 6GB, not '\(text)'") }
+      guard let size = ByteSize(text), size.bytes >= 1 << 20 else {
+        throw UsageError("--vram takes a size such as 6GB or 512MB, not '\(text)'")
+      }
       return size.bytes
     }
     let largest = try budget.map { try largestContext(shape, request: request, budget: $0) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bytes
+import Codecs
 import Conversion
 import IR
 import Passes
@@ -42,9 +43,18 @@ struct Quantize: ParsableCommand {
       guard let override = FormatOverride(text) else {
         throw UsageError("--tensor takes 'REGEX=TYPE' with a type such as q8_0 or f16, not '\(text)'")
       }
+      guard Codec.for(override.format, kernels: processor.kernels)?.canEncode == true else {
+        let possible = BlockFormat.all.filter { Codec.for($0, kernels: processor.kernels)?.canEncode == true }
+        throw UsageError(
+          "\(override.format.name) can only be read, not written; for --tensor there are: "
+            + possible.map { $0.name.lowercased() }.joined(separator: ", "))
+      }
       return override
     }
     let opened = try OpenedModel(model)
+    for override in overrides where !opened.model.tensors.contains(where: { override.matches($0.name) }) {
+      throw UsageError("--tensor \(override.pattern) finds no tensor; for the names: quern inspect --tensors \(model)")
+    }
     let plan: QuantizationPlan
     do { plan = try recipe.plan(for: opened.model, overrides: overrides) } catch { throw ConversionError.pass(error) }
     if dryRun { return show(plan) }

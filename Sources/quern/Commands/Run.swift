@@ -45,8 +45,12 @@ struct Run: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if tokens < 1 { throw ValidationError("--tokens takes at least 1") }
-    if !(temperature >= 0) { throw ValidationError("--temperature takes 0 or more") }
+    if !(1...1 << 32).contains(tokens) { throw ValidationError("--tokens takes at least 1 (at most 2^32), not \(tokens)") }
+    if !(temperature >= 0 && temperature.isFinite) {
+      throw ValidationError("--temperature takes 0 or more, not \(temperature)")
+    }
+    if topK < 1 { throw ValidationError("--top-k takes at least 1, not \(topK)") }
+    if !(topP > 0 && topP <= 1) { throw ValidationError("--top-p takes a share above 0 and at most 1, not \(topP)") }
   }
 
   func run() throws {
@@ -57,7 +61,12 @@ struct Run: ParsableCommand {
     var ids = try tokenizer.encode(prompt, addsSpecial: true).map(Int.init)
     if ids.isEmpty, let beginning = tokenizer.model.bosID { ids = [beginning] }
     guard !ids.isEmpty else { throw UsageError("an empty --prompt gives the model nothing to continue") }
-    let session = Session(running.transformer, capacity: ids.count + tokens)
+    let session = try running.session(capacity: ids.count + tokens)
+    let trained = running.transformer.configuration.contextLength
+    if ids.count + tokens > trained, trained > 0 {
+      Terminal.standardError(
+        "quern: warning: \(ids.count) prompt tokens and \(tokens) more exceed the \(trained) that the model was trained on\n")
+    }
     var sampler = Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
     var decoder = tokenizer.makeStreamingDecoder()
     let promptStart = Clock.now()

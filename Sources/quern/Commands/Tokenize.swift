@@ -45,8 +45,10 @@ struct Tokenize: ParsableCommand {
       ])
     }
     if ids { return print("[" + tokens.map(String.init).joined(separator: ", ") + "]") }
+    var lines = ""
     for token in tokens {
-      print("\(token)\t\(String(decoding: try tokenizer.decode([token]), as: UTF8.self).debugDescription)")
+      lines += "\(token)\t\(String(decoding: try tokenizer.decode([token]), as: UTF8.self).debugDescription)\n"
     }
+    Terminal.standardOutput(Array(lines.utf8))
   }
 }

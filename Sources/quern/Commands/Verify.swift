@@ -50,6 +50,14 @@ struct Verify: ParsableCommand {
 
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if let windows, windows < 1 { throw ValidationError("--windows takes at least 1, not \(windows)") }
+    if let context, context < 8 { throw ValidationError("--context takes at least 8, not \(context)") }
+    if let maxDivergence, !(maxDivergence >= 0) {
+      throw ValidationError("--max-kld takes 0 or more, not \(maxDivergence)")
+    }
+  }
+
   func run() throws {
     let processor = try common.processor()
     let thresholds = try self.thresholds()
@@ -90,10 +98,13 @@ struct Verify: ParsableCommand {
   private func cut(_ opened: OpenedModel) throws -> Windows {
     let tokenizer = try opened.tokenizer()
     let bytes = try InputFile.contents(of: text, limit: 1 << 30)
+    guard String(validating: bytes, as: UTF8.self) != nil else {
+      throw ConversionError.unrecognized(path: text, detail: "not a UTF-8 text")
+    }
     let ids = try tokenizer.encode(bytes, addsSpecial: true).map(Int.init)
     let trained = opened.model.hyperparameters.integer("context_length") ?? 512
     let length = context ?? min(trained, 512)
-    guard length >= 8 else { throw UsageError("--context takes at least 8, not \(length)") }
+    guard length >= 8 else { throw UsageError("the model's context of \(length) is too short to score; give --context") }
     let windows = Windows(ids, context: length, beginning: tokenizer.model.prefixIDs.first, limit: self.windows)
     guard windows.count > 0 else {
       throw UsageError("\(text) has \(ids.count) tokens, less than one window of \(length); give more text or a smaller --context")
@@ -124,7 +135,7 @@ struct Verify: ParsableCommand {
     let share = { (text: String?, option: String) throws -> Double? in
       guard let text else { return nil }
       let isPercent = text.hasSuffix("%")
-      guard let value = Double(isPercent ? String(text.dropLast()) : text), value.isFinite else {
+      guard let value = Double(isPercent ? String(text.dropLast()) : text), value.isFinite, value >= 0 else {
         throw UsageError("\(option) takes a share such as 1% or 0.01, not '\(text)'")
       }
       return isPercent ? value / 100 : value

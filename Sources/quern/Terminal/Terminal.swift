@@ -1,3 +1,4 @@
+import Glibc
 import SystemPackage
 
 /// What the program is talking to.
@@ -6,8 +7,13 @@ enum Terminal {
     _ = try? FileDescriptor.standardError.writeAll(Array(text.utf8))
   }
 
-  /// Writes bytes at once, whatever they are, and not through `print`'s buffer.
+  /// Writes bytes at once, whatever they are. Where they cannot be written the program has failed, and ends.
   static func standardOutput(_ bytes: [UInt8]) {
-    _ = try? FileDescriptor.standardOutput.writeAll(bytes)
+    do {
+      _ = try FileDescriptor.standardOutput.writeAll(bytes)
+    } catch {
+      standardError("quern: standard output: cannot write: \(error)\n")
+      exit(ExitStatus.failed)
+    }
   }
 }

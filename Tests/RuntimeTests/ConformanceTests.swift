@@ -1,0 +1,115 @@
+import ContainerTesting
+import Conversion
+import Kernels
+import ModelTesting
+import Runtime
+import SystemPackage
+import Testing
+
+@Suite struct ConformanceTests {
+  /// Right implementations differ by 1e-4 of the standard deviation or so; a wrong one by a tenth or more.
+  static let tolerance: Float = 1e-3
+
+  @Test("logits are those of transformers, from the folder, from GGUF and from a folder made of that", arguments: conformanceCases)
+  func golden(name: String) throws {
+    let golden = try Golden(name)
+    let scratch = Scratch()
+    let opened = try openCase(name)
+    let direct = try logits(opened, golden.ids)
+    #expect(golden.distance(direct) <= Self.tolerance)
+    let gguf = try opened.converted(to: .gguf, at: scratch.path.appending("\(name).gguf"))
+    #expect(golden.distance(try logits(gguf, golden.ids)) <= Self.tolerance)
+    let back = try gguf.converted(to: .safetensors, at: scratch.path.appending(name))
+    #expect(golden.distance(try logits(back, golden.ids)) <= Self.tolerance)
+  }
+
+  @Test("all the cases are there")
+  func cases() {
+    #expect(Set(conformanceCases).isSuperset(of: ["llama", "llama-tied-rope-llama3", "mistral-sliding"]))
+  }
+}
+
+@Suite struct InvarianceTests {
+  @Test("tokens one by one, in odd pieces and all at once: the same bits", arguments: conformanceCases, [Arithmetic.exact, .fast])
+  func batches(name: String, arithmetic: Arithmetic) throws {
+    let golden = try Golden(name)
+    let opened = try openCase(name)
+    let whole = bits(try logits(opened, golden.ids, arithmetic: arithmetic))
+    for step in [1, 5, 23] {
+      #expect(bits(try logits(opened, golden.ids, arithmetic: arithmetic, step: step)) == whole, "pieces of \(step)")
+    }
+  }
+
+  @Test("threads and instruction sets: the same bits", arguments: ["f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"], [Arithmetic.exact, .fast])
+  func machines(recipe: String, arithmetic: Arithmetic) throws {
+    let golden = try Golden("llama")
+    let scratch = Scratch()
+    let opened = try openCase("llama").converted(to: .gguf, at: scratch.path.appending("m.gguf"), recipe: recipe)
+    let first = bits(try logits(opened, golden.ids, arithmetic: arithmetic, on: processor(.best(), threads: 1)))
+    for kernels in Kernels.available {
+      for threads in [1, 2, 3] {
+        let found = bits(try logits(opened, golden.ids, arithmetic: arithmetic, on: processor(kernels, threads: threads)))
+        #expect(found == first, "\(kernels.name), \(threads) threads")
+      }
+    }
+  }
+
+  /// Rounding inputs to int8 and the cache to F16 costs about a hundredth.
+  @Test("fast is close to exact", arguments: ["f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"])
+  func fast(recipe: String) throws {
+    let golden = try Golden("llama")
+    let scratch = Scratch()
+    let opened = try openCase("llama").converted(to: .gguf, at: scratch.path.appending("m.gguf"), recipe: recipe)
+    let exact = try logits(opened, golden.ids)
+    let fast = try logits(opened, golden.ids, arithmetic: .fast)
+    let error = zip(exact, fast).reduce(Float(0)) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / Float(exact.count)
+    #expect(error.squareRoot() < 0.03 * golden.standardDeviation)
+  }
+}
+
+@Suite struct SessionTests {
+  @Test("tokens and positions that are not there are refused, and the session stays usable")
+  func bounds() throws {
+    let opened = try openCase("llama")
+    let transformer = try Transformer(
+      opened.model, graph: opened.architecture.graph, arithmetic: .exact, processor: processor())
+    let session = Session(transformer, capacity: 4)
+    #expect(throws: RuntimeError.self) { try session.append([320]) }
+    #expect(throws: RuntimeError.self) { try session.append([-1]) }
+    #expect(throws: RuntimeError.self) { try session.append([1, 2, 3, 4, 5]) }
+    #expect(session.position == 0)
+    try session.append([1, 2, 3, 4])
+    #expect(throws: RuntimeError.self) { try session.append([5]) }
+    let before = bits(session.lastLogits().array())
+    session.reset()
+    try session.append([1, 2, 3, 4])
+    #expect(bits(session.lastLogits().array()) == before)
+  }
+
+  @Test("the forecast of a session's memory is close to what it allocates")
+  func memory() throws {
+    let opened = try openCase("llama")
+    let transformer = try Transformer(
+      opened.model, graph: opened.architecture.graph, arithmetic: .exact, processor: processor())
+    // 3 layers of 2 heads of 16 keys and 16 values in F32, and the rotary table.
+    let difference = Session.byteCount(for: transformer, capacity: 2048) - Session.byteCount(for: transformer, capacity: 1024)
+    #expect(difference == 1024 * Double(3 * 2 * 32 * 4 + 16 * 4))
+    #expect(Session.byteCount(for: transformer, capacity: Int.max) > 1e18)
+  }
+}
+
+@Suite struct SamplerTests {
+  @Test("greedy takes the first of the largest; a seed repeats itself")
+  func sampler() {
+    let values = Floats([0, 3, 3, 1])
+    var greedy = Sampler(temperature: 0, topK: 40, topP: 1, seed: 0)
+    #expect(greedy.pick(values) == 1)
+    var a = Sampler(temperature: 1, topK: 4, topP: 1, seed: 7)
+    var b = Sampler(temperature: 1, topK: 4, topP: 1, seed: 7)
+    let first = (0..<50).map { _ in a.pick(values) }
+    #expect(first == (0..<50).map { _ in b.pick(values) })
+    #expect(Set(first).count > 1 && first.allSatisfy { (0..<4).contains($0) })
+    var narrow = Sampler(temperature: 1, topK: 1, topP: 1, seed: 7)
+    #expect((0..<20).allSatisfy { _ in narrow.pick(values) == 1 })
+  }
+}
