@@ -18,6 +18,7 @@ static const weight_kind kinds[] = {
     {"q5_0", QUERN_WEIGHTS_Q5_0, 6, 32, 22, 0},      {"q5_1", QUERN_WEIGHTS_Q5_1, 7, 32, 24, 1},
     {"encoded q8_0", QUERN_WEIGHTS_ENCODED, 8, 32, 34, 0},
     {"encoded q4_1", QUERN_WEIGHTS_ENCODED, 3, 32, 20, 1},
+    {"encoded q4_k", QUERN_WEIGHTS_ENCODED, 12, 256, 144, 1},
 };
 
 // What the codes of the weights are: random, or at the ends, where a saturating instruction would go wrong.
@@ -161,6 +162,7 @@ static void checkAgainstDoubles(const contest *c, const product *m, const float 
 
 static void checkProduct(const contest *c, const weight_kind *kind, size_t rows, size_t columns, size_t tokens,
                          pattern inputs, codes which, size_t step) {
+  columns = (columns + kind->blockElements - 1) / kind->blockElements * kind->blockElements;
   product m = {.kind = kind, .rows = rows, .columns = columns, .tokens = tokens, .xStride = columns + step % 2 * 5,
                .outStride = rows + step % 3};
   startCase("%zu x %zu, %zu tokens, %s inputs, codes %s, step %zu", rows, columns, tokens, patternNames[inputs],
