@@ -6,7 +6,8 @@ asking it for the category of all 1,112,064 scalars. Run from the repository roo
 Categories: runs over 0...10FFFF, each a length in base 36 (lower case, left out when 1) and one letter for the category.
 Normalization has the entries that the `tokenizers` package knows, which are those of Unicode 9.0: models were trained on
 what it made of their text.
-Decompositions: "scalar=first+second" in hexadecimal, one level, canonical only. Combining classes: "first-last:class".
+Decompositions: "scalar=first+second" in hexadecimal, one level, canonical only ("~": not composed again).
+Compatibility: "scalar=all+of+it" where NFKD differs from NFD. Combining classes: "first-last:class".
 """
 import unicodedata2 as ucd
 from tokenizers import normalizers
@@ -41,7 +42,7 @@ categories = "".join(
     (base36(end - start) if end - start > 1 else "") + LETTERS[CATEGORIES.index(category)]
     for start, end, category in runs(lambda c: ucd.category(chr(c)))
 )
-nfd = normalizers.NFD()
+nfd, nfkd = normalizers.NFD(), normalizers.NFKD()
 
 
 def combining(c):
@@ -58,11 +59,16 @@ for c in range(0x110000):
         # Excluded from composition: singletons, and those that NFC itself takes apart.
         kind = "=" if ucd.normalize("NFC", chr(c)) == chr(c) else "~"
         decompositions.append(f"{c:X}{kind}{'+'.join(p.lstrip('0') for p in d.split())}")
+compatibility = []
+for c in range(0x110000):
+    full = ucd.normalize("NFKD", chr(c))
+    if full != ucd.normalize("NFD", chr(c)) and nfkd.normalize_str(chr(c)) == full:
+        compatibility.append(f"{c:X}={'+'.join(f'{ord(p):X}' for p in full)}")
 classes = [f"{s:X}-{e - 1:X}:{k}" for s, e, k in runs(combining) if k]
 
 with open("Sources/Tokenizers/Unicode/UnicodeData+Generated.swift", "w") as out:
     out.write(f'''// Written by Fixtures/generators/tokenizer_unicode.py from the Unicode Character Database {ucd.unidata_version}.
-// Its documentation says how to read the three tables. Unicode data: https://www.unicode.org/license.txt
+// Its documentation says how to read the tables. Unicode data: https://www.unicode.org/license.txt
 
 enum UnicodeData {{
   static let categoryLetters = "{LETTERS}"
@@ -74,6 +80,11 @@ enum UnicodeData {{
 
   static let decompositions = #"""
 {lines(" ".join(decompositions)).replace(chr(92), chr(92) + "#")}
+
+  """#
+
+  static let compatibility = #"""
+{lines(" ".join(compatibility)).replace(chr(92), chr(92) + "#")}
 
   """#
 

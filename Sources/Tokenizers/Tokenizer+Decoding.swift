@@ -11,9 +11,30 @@ extension Tokenizer {
     }
     for (id, token) in model.tokens.enumerated() {
       let piece = token.piece.bytes
-      decoded.append(isAdded[id] ? piece : ByteAlphabet.decoded(piece) ?? piece)
+      decoded.append(isAdded[id] ? piece : spelled(token, model))
     }
     return (decoded, isSpecial)
+  }
+
+  private static func spelled(_ token: TokenizerModel.Token, _ model: TokenizerModel) -> [UInt8] {
+    let piece = token.piece.bytes
+    switch model.algorithm {
+    case .byteLevelBPE: return ByteAlphabet.decoded(piece) ?? piece
+    case .sentencePieceBPE, .unigram:
+      if token.kind == .byte, let byte = TokenizerJSON.byteValue(token.piece) { return [byte] }
+      return piece.replacing([0xE2, 0x96, 0x81], with: [0x20])
+    case .wordPiece:
+      // A word's first piece brings the space before it; the first of the text loses it again.
+      return token.piece.hasPrefix(model.continuationPrefix)
+        ? Array(piece.dropFirst(model.continuationPrefix.count)) : [0x20] + piece
+    }
+  }
+
+  static func addsLeadingSpace(_ model: TokenizerModel) -> Bool {
+    if model.algorithm == .wordPiece { return true }
+    guard model.algorithm != .byteLevelBPE else { return false }
+    return model.normalizers.contains { if case .prepend = $0 { true } else { false } }
+      || model.preTokenizers.contains { if case .metaspace(_, let scheme, _) = $0 { scheme != .never } else { false } }
   }
 
   /// The bytes one token stands for.
@@ -25,9 +46,12 @@ extension Tokenizer {
   /// The bytes that the ids stand for, which need not be valid UTF-8.
   public func decode(_ ids: [Int32], skipsSpecial: Bool = false) throws(TokenizerError) -> [UInt8] {
     var result: [UInt8] = []
+    var isStart = stripsLeadingSpace
     for id in ids {
       let piece = try bytes(of: id)
-      if !skipsSpecial || !isSpecial[Int(id)] { result += piece }
+      if skipsSpecial, isSpecial[Int(id)] { continue }
+      result += isStart && piece.first == 0x20 ? piece.dropFirst() : piece
+      if !isSpecial[Int(id)] { isStart = false }
     }
     return result
   }
@@ -45,9 +69,11 @@ public struct StreamingDecoder: Sendable {
   private let tokenizer: Tokenizer
   private let skipsSpecial: Bool
   private var held: [UInt8] = []
+  private var isStart: Bool
 
   init(tokenizer: Tokenizer, skipsSpecial: Bool) {
     self.tokenizer = tokenizer
+    isStart = tokenizer.stripsLeadingSpace
     self.skipsSpecial = skipsSpecial
   }
 
@@ -55,7 +81,8 @@ public struct StreamingDecoder: Sendable {
   public mutating func append(_ id: Int32) throws(TokenizerError) -> [UInt8] {
     let piece = try tokenizer.bytes(of: id)
     if skipsSpecial, tokenizer.isSpecialToken(id) { return [] }
-    held += piece
+    held += isStart && piece.first == 0x20 ? piece.dropFirst() : piece
+    if !tokenizer.isSpecialToken(id) { isStart = false }
     let whole = held.count - Self.unfinishedCount(held)
     defer { held.removeFirst(whole) }
     return Array(held.prefix(whole))

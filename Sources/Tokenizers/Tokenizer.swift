@@ -8,15 +8,17 @@ public struct Tokenizer: Sendable {
   let normalized: AddedTokenFinder
   let normalizer: NormalizerPipeline
   let pipeline: SplitPipeline
-  let encoder: BPEEncoder
+  let encoder: WordEncoder
   /// By id: the bytes it stands for.
   let decoded: PieceIndex
   /// By id: whether it is left out when special tokens are.
   let isSpecial: [Bool]
 
+  /// Decoded text loses the space that encoding put before it.
+  let stripsLeadingSpace: Bool
+
   /// Builds the tables. Cost: some 0.1 s for a vocabulary of 128,000 tokens.
   public init(_ model: TokenizerModel) throws(TokenizerError) {
-    guard model.algorithm == .byteLevelBPE else { throw .algorithm(model.algorithm) }
     self.model = model
     raw = try AddedTokenFinder(model.addedTokens.filter { !$0.isNormalized })
     normalizer = try NormalizerPipeline(model.normalizers)
@@ -26,8 +28,9 @@ public struct Tokenizer: Sendable {
     }
     normalized = try AddedTokenFinder(later)
     pipeline = try SplitPipeline(model.preTokenizers, path: "pre_tokenizer")
-    encoder = try BPEEncoder(model)
+    encoder = try WordEncoder(model)
     (decoded, isSpecial) = Self.decoding(model)
+    stripsLeadingSpace = Self.addsLeadingSpace(model)
   }
 
   public var vocabularyCount: Int { model.tokens.count }
@@ -56,12 +59,12 @@ public struct Tokenizer: Sendable {
   }
 
   private func encode(_ text: [UInt8], parsesSpecial: Bool, _ run: inout EncodingRun) throws(TokenizerError) {
-    try forEachSection(of: text, raw, parsesSpecial, &run) { section, run throws(TokenizerError) in
+    try forEachSection(of: text, raw, parsesSpecial, &run) { section, isFirst, run throws(TokenizerError) in
       let plain = try normalizer.normalized(section)
-      try forEachSection(of: plain, normalized, parsesSpecial, &run) { part, run throws(TokenizerError) in
+      try forEachSection(of: plain, normalized, parsesSpecial, &run) { part, isFirstHere, run throws(TokenizerError) in
         var part = part
-        try pipeline.split(&part, &run.splitting)
-        encoder.encode(part.span, run.splitting.pieces, &run)
+        try pipeline.split(&part, isFirst: isFirst && isFirstHere, &run.splitting)
+        encoder.encode(part.span, &run)
       }
     }
   }
@@ -69,20 +72,22 @@ public struct Tokenizer: Sendable {
   /// Emits added tokens and calls `body` with what lies between them.
   private func forEachSection(
     of text: [UInt8], _ finder: AddedTokenFinder, _ parsesSpecial: Bool, _ run: inout EncodingRun,
-    _ body: ([UInt8], inout EncodingRun) throws(TokenizerError) -> Void
+    _ body: ([UInt8], _ isFirst: Bool, inout EncodingRun) throws(TokenizerError) -> Void
   ) throws(TokenizerError) {
     var position = 0
     if !finder.isEmpty {
       while let match = finder.next(in: text.span, from: position, isWanted: { parsesSpecial || !$0.isSpecial }) {
-        if match.range.lowerBound > position { try body(Array(text[position..<match.range.lowerBound]), &run) }
+        if match.range.lowerBound > position {
+          try body(Array(text[position..<match.range.lowerBound]), position == 0, &run)
+        }
         run.output.append(Int32(match.token.id))
         position = match.range.upperBound
       }
     }
     if position == 0 {
-      if !text.isEmpty { try body(text, &run) }
+      if !text.isEmpty { try body(text, true, &run) }
     } else if position < text.count {
-      try body(Array(text[position...]), &run)
+      try body(Array(text[position...]), false, &run)
     }
   }
 }
@@ -92,6 +97,7 @@ struct EncodingRun {
   var output: [Int32] = []
   var splitting = SplitPipeline.Scratch()
   var merger = BPEMerger()
+  var lattice: [UnigramEncoder.Node] = []
   var cache: WordCache
 
   init(textCount: Int) {

@@ -16,20 +16,19 @@ extension GGUFTokenizer {
       throw .invalid(path: "vocabulary", "\(model.tokens.count) tokens for \(vocabularyCount) embedding rows")
     }
     if case .gguf(let kept) = model.source { return (padded(kept, model, vocabularyCount), []) }
-    guard model.algorithm == .byteLevelBPE else { throw .algorithm(model.algorithm) }
     var metadata = Metadata()
     var warnings: [Warning] = []
-    let (row, fit) = try PreTokenizerRow.recognize(model)
-    if fit == .different { warnings.append(.preTokenizerApproximated(written: row.names[0])) }
-    if fit == .sameOnProbe { warnings.append(.preTokenizerRecognizedByProbe(written: row.names[0])) }
-    // NFC changes next to nothing in practice and the converter drops it without a word for Qwen; others matter.
-    if model.normalizers.contains(where: { $0 != .nfc }) { warnings.append(.normalizerDropped) }
-    metadata["tokenizer.ggml.model"] = .string("gpt2")
-    metadata["tokenizer.ggml.pre"] = .string(row.names[0])
-    let (pieces, kinds) = vocabulary(of: model, count: vocabularyCount)
-    metadata["tokenizer.ggml.tokens"] = .array(.string(pieces))
-    metadata["tokenizer.ggml.token_type"] = .array(.int32(kinds))
-    metadata["tokenizer.ggml.merges"] = .array(.string(merges(of: model)))
+    let row: PreTokenizerRow?
+    switch model.algorithm {
+    case .byteLevelBPE: row = try writeByteLevel(model, vocabularyCount, into: &metadata, &warnings)
+    case .sentencePieceBPE:
+      try writeSentencePiece(model, vocabularyCount, into: &metadata, &warnings)
+      row = nil
+    case .wordPiece:
+      writeWordPiece(model, vocabularyCount, into: &metadata)
+      row = nil
+    case .unigram: throw .algorithm(model.algorithm)
+    }
     for (role, key) in roleKeys where role != .cls {
       // A BERT-like tokenizer's [CLS] and [SEP] do as BOS and EOS.
       let stand: TokenizerModel.SpecialRole? = role == .bos ? .cls : role == .eos ? .sep : nil
@@ -40,6 +39,61 @@ extension GGUFTokenizer {
     writeFlags(model, row, into: &metadata)
     writeTemplates(model, into: &metadata)
     return (metadata, warnings)
+  }
+
+  private static func writeByteLevel(
+    _ model: TokenizerModel, _ vocabularyCount: Int, into metadata: inout Metadata, _ warnings: inout [Warning]
+  ) throws(TokenizerError) -> PreTokenizerRow {
+    let (row, fit) = try PreTokenizerRow.recognize(model)
+    if fit == .different { warnings.append(.preTokenizerApproximated(written: row.names[0])) }
+    if fit == .sameOnProbe { warnings.append(.preTokenizerRecognizedByProbe(written: row.names[0])) }
+    // NFC changes next to nothing in practice and the converter drops it without a word for Qwen; others matter.
+    if model.normalizers.contains(where: { $0 != .nfc }) { warnings.append(.normalizerDropped) }
+    metadata["tokenizer.ggml.model"] = .string("gpt2")
+    metadata["tokenizer.ggml.pre"] = .string(row.names[0])
+    writeVocabulary(model, vocabularyCount, into: &metadata)
+    metadata["tokenizer.ggml.merges"] = .array(.string(merges(of: model)))
+    return row
+  }
+
+  private static func writeVocabulary(_ model: TokenizerModel, _ count: Int, into metadata: inout Metadata) {
+    let (pieces, kinds) = vocabulary(of: model, count: count)
+    metadata["tokenizer.ggml.tokens"] = .array(.string(pieces))
+    metadata["tokenizer.ggml.token_type"] = .array(.int32(kinds))
+  }
+
+  private static func writeSentencePiece(
+    _ model: TokenizerModel, _ count: Int, into metadata: inout Metadata, _ warnings: inout [Warning]
+  ) throws(TokenizerError) {
+    let mark = ByteString("\u{2581}")
+    var marked = model
+    let prefixes =
+      model.normalizers.contains(.prepend(mark))
+      || model.preTokenizers.contains { if case .metaspace(_, let scheme, _) = $0 { scheme != .never } else { false } }
+    let known: [TokenizerModel.Normalizer] = [.prepend(mark), .replace(.string(" "), mark)]
+    if model.normalizers.contains(where: { !known.contains($0) }) { warnings.append(.normalizerDropped) }
+    if let id = model.unknownID { marked.tokens[id].kind = .unknown }
+    metadata["tokenizer.ggml.model"] = .string("llama")
+    metadata["tokenizer.ggml.pre"] = .string("default")
+    let (pieces, kinds) = vocabulary(of: marked, count: count)
+    metadata["tokenizer.ggml.tokens"] = .array(.string(pieces))
+    let scores = try scores(of: marked)
+    metadata["tokenizer.ggml.scores"] = .array(
+      .float32(scores + repeatElement(-10000, count: max(0, count - scores.count))))
+    metadata["tokenizer.ggml.token_type"] = .array(.int32(kinds))
+    if !prefixes { metadata["tokenizer.ggml.add_space_prefix"] = .bool(false) }
+  }
+
+  private static func writeWordPiece(_ model: TokenizerModel, _ count: Int, into metadata: inout Metadata) {
+    var spelled = model
+    for (id, piece) in wordPieces(of: model).enumerated() { spelled.tokens[id].piece = piece }
+    metadata["tokenizer.ggml.model"] = .string("bert")
+    metadata["tokenizer.ggml.pre"] = .string("default")
+    writeVocabulary(spelled, count, into: &metadata)
+    for case .bert(_, _, let strips, let lowercases) in model.normalizers where !lowercases || strips == false {
+      metadata["tokenizer.ggml.normalizer.lowercase"] = .bool(lowercases)
+      metadata["tokenizer.ggml.normalizer.strip_accents"] = .bool(strips ?? lowercases)
+    }
   }
 
   private static func padded(_ kept: Metadata, _ model: TokenizerModel, _ count: Int) -> Metadata {
@@ -64,7 +118,7 @@ extension GGUFTokenizer {
     var kinds = model.tokens.map(\.kind)
     for token in model.addedTokens where pieces.indices.contains(token.id) {
       if token.isSpecial || looksSpecial(token.content) {
-        kinds[token.id] = .control
+        if kinds[token.id] != .unknown { kinds[token.id] = .control }
       } else {
         kinds[token.id] = .userDefined
         pieces[token.id] = spacesForMarks(token.content)
@@ -109,11 +163,11 @@ extension GGUFTokenizer {
     return model.merges.map { ByteString(bytes: spelled($0.left) + [0x20] + spelled($0.right)) }
   }
 
-  private static func writeFlags(_ model: TokenizerModel, _ row: PreTokenizerRow, into metadata: inout Metadata) {
+  private static func writeFlags(_ model: TokenizerModel, _ row: PreTokenizerRow?, into metadata: inout Metadata) {
     func surrounds(_ ids: [Int], _ id: Int?) -> Bool? { ids.isEmpty ? nil : id.map(ids.contains) ?? false }
     if let adds = model.addsBOS ?? surrounds(model.prefixIDs, model.bosID ?? model.specialIDs[.cls]) {
       metadata["tokenizer.ggml.add_bos_token"] = .bool(adds)
-    } else if row.addsBOS {
+    } else if row?.addsBOS == true {
       // The name alone would turn it on.
       metadata["tokenizer.ggml.add_bos_token"] = .bool(false)
     }

@@ -49,9 +49,14 @@ public enum GGUFTokenizer {
     guard let algorithm = algorithms[name] else { throw .unsupported(path: "tokenizer.ggml.model", name.text) }
     var model = TokenizerModel(algorithm: algorithm, tokens: try readTokens(metadata))
     try readMerges(metadata, into: &model)
+    setDefaults(of: &model)
     try readSpecialTokens(metadata, into: &model)
     var warnings: [Warning] = []
-    if algorithm == .byteLevelBPE { try readPreTokenizer(metadata, into: &model, &warnings) }
+    switch algorithm {
+    case .byteLevelBPE: try readPreTokenizer(metadata, into: &model, &warnings)
+    case .sentencePieceBPE, .unigram: try readSentencePiece(metadata, into: &model)
+    case .wordPiece: try readWordPiece(metadata, into: &model)
+    }
     try readTemplates(metadata, into: &model)
     surround(&model)
     var kept = Metadata()
@@ -169,5 +174,9 @@ public enum GGUFTokenizer {
   private static func surround(_ model: inout TokenizerModel) {
     if model.addsBOS == true, let id = model.bosID { model.prefixIDs = [id] }
     if model.addsEOS == true, let id = model.eosID { model.suffixIDs = [id] }
+    if model.algorithm == .wordPiece {
+      model.prefixIDs = [model.specialIDs[.cls] ?? model.bosID].compactMap { $0 }
+      model.suffixIDs = [model.specialIDs[.sep]].compactMap { $0 }
+    }
   }
 }

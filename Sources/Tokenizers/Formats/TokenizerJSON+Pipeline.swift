@@ -87,6 +87,10 @@ extension TokenizerJSON {
           handlesChinese: try step.flag("handle_chinese_chars", default: true),
           stripsAccents: try step["strip_accents"]?.bool(), lowercases: try step.flag("lowercase", default: true))
       ]
+    case "Precompiled":
+      let map = try step.required("precompiled_charsmap")
+      guard let bytes = Base64.decoded(try map.string().bytes) else { throw .wrongType(path: map.path, expected: "Base64") }
+      return [.precompiled(bytes)]
     default: throw .unsupported(path: "\(step.path).type", type.text)
     }
   }

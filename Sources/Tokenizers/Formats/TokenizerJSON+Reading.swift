@@ -113,7 +113,7 @@ public enum TokenizerJSON {
       model.merges.append(.init(left: UInt32(leftID), right: UInt32(rightID)))
     }
     if try description.flag("byte_fallback") {
-      for id in model.tokens.indices where isByteToken(model.tokens[id].piece) { model.tokens[id].kind = .byte }
+      for id in model.tokens.indices where byteValue(model.tokens[id].piece) != nil { model.tokens[id].kind = .byte }
     }
     try readUnknown(description, into: &model)
     return model
@@ -134,9 +134,9 @@ public enum TokenizerJSON {
   }
 
   /// `<0x0A>` and the like.
-  static func isByteToken(_ piece: ByteString) -> Bool {
-    piece.count == 6 && piece.hasPrefix("<0x") && piece.hasSuffix(">")
-      && UInt8(ByteString(bytes: Array(piece.bytes[3..<5])).text, radix: 16) != nil
+  static func byteValue(_ piece: ByteString) -> UInt8? {
+    guard piece.count == 6, piece.hasPrefix("<0x"), piece.hasSuffix(">") else { return nil }
+    return UInt8(ByteString(bytes: Array(piece.bytes[3..<5])).text, radix: 16)
   }
 
   private static func readUnigram(_ description: JSONCursor) throws(TokenizerError) -> TokenizerModel {
@@ -155,7 +155,7 @@ public enum TokenizerJSON {
       model.tokens[id].kind = .unknown
     }
     if try description.flag("byte_fallback") {
-      for id in model.tokens.indices where isByteToken(model.tokens[id].piece) { model.tokens[id].kind = .byte }
+      for id in model.tokens.indices where byteValue(model.tokens[id].piece) != nil { model.tokens[id].kind = .byte }
     }
     return model
   }

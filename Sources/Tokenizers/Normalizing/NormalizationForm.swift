@@ -1,10 +1,10 @@
-/// Canonical normalization (Unicode Standard Annex 15), linear but for the sorting of long runs of combining marks.
+/// The four normalization forms (Unicode Standard Annex 15), linear but for the sorting of long runs of combining marks.
 /// Bytes outside valid UTF-8 pass unchanged.
 enum NormalizationForm: Sendable {
-  case nfc, nfd
+  case nfc, nfd, nfkc, nfkd
 
   func applied(to text: [UInt8]) -> [UInt8] {
-    // Below U+00C0 nothing decomposes, below U+0300 nothing combines; ASCII, the usual case, is found at once.
+    // ASCII, the usual case, is normal in every form.
     if text.allSatisfy({ $0 < 0x80 }) { return text }
     var result: [UInt8] = []
     result.reserveCapacity(text.count)
@@ -32,24 +32,28 @@ enum NormalizationForm: Sendable {
   }
 
   private func flush(_ run: inout [UInt32], into result: inout [UInt8]) {
-    if run.count == 1, run[0] < 0xC0 {
+    if run.count == 1, run[0] < 0xA0 {
       result.append(scalar: run[0])
     } else if !run.isEmpty {
       var scalars: [UInt32] = []
-      for scalar in run { Self.decompose(scalar, into: &scalars) }
+      for scalar in run { decompose(scalar, into: &scalars) }
       Self.reorder(&scalars)
-      if self == .nfc { Self.compose(&scalars) }
+      if self == .nfc || self == .nfkc { Self.compose(&scalars) }
       for scalar in scalars { result.append(scalar: scalar) }
     }
     run.removeAll(keepingCapacity: true)
   }
 
-  private static func decompose(_ scalar: UInt32, into scalars: inout [UInt32]) {
+  private func decompose(_ scalar: UInt32, into scalars: inout [UInt32]) {
     if (0xAC00..<0xD7A4).contains(scalar) {
       let index = scalar - 0xAC00
       scalars.append(0x1100 + index / 588)
       scalars.append(0x1161 + index % 588 / 28)
       if index % 28 > 0 { scalars.append(0x11A7 + index % 28) }
+      return
+    }
+    if self == .nfkc || self == .nfkd, let all = NormalizationTables.shared.compatibility[scalar] {
+      scalars += all
       return
     }
     // The tables give one level; the first part may decompose again, at most a few times.
@@ -113,28 +117,5 @@ enum NormalizationForm: Sendable {
       return first + second - 0x11A7
     }
     return tables.compositions[UInt64(first) << 32 | UInt64(second)]
-  }
-}
-
-/// The generated tables, read once.
-struct NormalizationTables: Sendable {
-  var decompositions: [UInt32: (UInt32, UInt32?)] = [:]
-  var compositions: [UInt64: UInt32] = [:]
-  var combiningClasses: [UInt32: UInt8] = [:]
-
-  static let shared = NormalizationTables()
-
-  private init() {
-    for entry in UnicodeData.decompositions.split(separator: " ") {
-      let composes = entry.contains("=")
-      let parts = entry.split { $0 == "=" || $0 == "~" || $0 == "+" }.map { UInt32($0, radix: 16) ?? 0 }
-      decompositions[parts[0]] = (parts[1], parts.count > 2 ? parts[2] : nil)
-      if composes, parts.count > 2 { compositions[UInt64(parts[1]) << 32 | UInt64(parts[2])] = parts[0] }
-    }
-    for entry in UnicodeData.combiningClasses.split(separator: " ") {
-      let parts = entry.split { $0 == "-" || $0 == ":" }
-      guard let first = UInt32(parts[0], radix: 16), let last = UInt32(parts[1], radix: 16) else { continue }
-      for scalar in first...last { combiningClasses[scalar] = UInt8(parts[2]) }
-    }
   }
 }

@@ -8,6 +8,8 @@ package struct SplitPipeline: Sendable {
     case split(ScalarRegex, TokenizerModel.SplitBehavior, isInverted: Bool, isSpelled: Bool)
     /// Puts a space before every piece that does not begin with one.
     case prefixSpace
+    /// Spells spaces as the mark and puts one before a piece that does not begin with it.
+    case mark(ByteString, TokenizerModel.PrependScheme)
   }
 
   private var stages: [Stage] = []
@@ -51,7 +53,9 @@ package struct SplitPipeline: Sendable {
       if addsPrefixSpace { stages.append(.prefixSpace) }
       if usesRegex { try append(Self.gpt2, .isolated, false, path) }
       isSpelled = true
-    case .metaspace: throw .unsupported(path: path, "Metaspace in a byte-level tokenizer")
+    case .metaspace(let mark, let scheme, let splits):
+      stages.append(.mark(mark, scheme))
+      if splits { try append(Self.quoted(mark), .mergedWithNext, false, path) }
     }
   }
 
@@ -78,7 +82,8 @@ package struct SplitPipeline: Sendable {
   }
 
   /// Leaves the pieces of `text` in `scratch.pieces`; `text` itself changes only where a prefix space is wanted.
-  package func split(_ text: inout [UInt8], _ scratch: inout Scratch) throws(TokenizerError) {
+  /// `isFirst`: nothing stands before the text.
+  package func split(_ text: inout [UInt8], isFirst: Bool = true, _ scratch: inout Scratch) throws(TokenizerError) {
     scratch.pieces.removeAll(keepingCapacity: true)
     if !text.isEmpty { scratch.pieces.append(0..<text.count) }
     for stage in stages {
@@ -92,6 +97,7 @@ package struct SplitPipeline: Sendable {
           throw .regex(path: "pre-tokenizer", pattern: regex.pattern, error)
         }
       case .prefixSpace: Self.prefixSpace(&text, &scratch)
+      case .mark(let mark, let scheme): Self.mark(&text, mark.bytes, scheme, isFirst, &scratch)
       }
     }
   }
@@ -103,6 +109,25 @@ package struct SplitPipeline: Sendable {
       let start = result.count
       if text[piece.lowerBound] != UInt8(ascii: " ") { result.append(UInt8(ascii: " ")) }
       result += text[piece]
+      scratch.pieces.append(start..<result.count)
+    }
+    text = result
+  }
+
+  private static func mark(
+    _ text: inout [UInt8], _ mark: [UInt8], _ scheme: TokenizerModel.PrependScheme, _ isFirst: Bool,
+    _ scratch: inout Scratch
+  ) {
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count + text.count / 2)
+    for piece in scratch.earlier {
+      let start = result.count
+      let bytes = text[piece]
+      let isWanted = scheme == .always || scheme == .first && isFirst && piece.lowerBound == 0
+      if isWanted, bytes.first != UInt8(ascii: " "), !bytes.starts(with: mark) { result += mark }
+      for byte in bytes {
+        if byte == UInt8(ascii: " ") { result += mark } else { result.append(byte) }
+      }
       scratch.pieces.append(start..<result.count)
     }
     text = result

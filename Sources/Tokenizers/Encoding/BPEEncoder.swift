@@ -53,22 +53,11 @@ struct BPEEncoder: Sendable {
     }
   }
 
-  func encode(_ text: Span<UInt8>, _ pieces: [Range<Int>], _ run: inout EncodingRun) {
-    let byteTokens = self.byteTokens.span
-    for piece in pieces {
-      if piece.count == 1 {
-        emit(byteTokens[Int(text[piece.lowerBound])], &run.output)
-        continue
-      }
-      let key = WordCache.key(text, piece)
-      if let key, run.cache.append(key, to: &run.output) { continue }
-      let start = run.output.count
-      encode(text, piece, &run)
-      if let key { run.cache.insert(key, run.output[start...]) }
+  func encode(_ text: Span<UInt8>, _ piece: Range<Int>, _ run: inout EncodingRun) {
+    if piece.count == 1 {
+      emit(byteTokens[Int(text[piece.lowerBound])], &run.output)
+      return
     }
-  }
-
-  private func encode(_ text: Span<UInt8>, _ piece: Range<Int>, _ run: inout EncodingRun) {
     if let word = words?.find(text, piece) {
       run.output.append(wordTokens[word])
       return

@@ -37,7 +37,8 @@ struct BPEMerger {
     while count > 1 {
       var best = MergeTable.none
       var place = 0
-      for index in 0..<(count - 1) where pairs[index] < best {
+      // Ranks alone are compared: of pairs with one rank (SentencePiece has equal scores) the leftmost comes first.
+      for index in 0..<(count - 1) where pairs[index] & Self.rankMask < best & Self.rankMask {
         best = pairs[index]
         place = index
       }

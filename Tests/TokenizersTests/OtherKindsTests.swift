@@ -1,0 +1,59 @@
+import Bytes
+import IR
+import Testing
+import Tokenizers
+
+/// SentencePiece BPE, WordPiece and unigram against the `tokenizers` package (Fixtures/tokenizers/kinds.json).
+@Suite struct OtherKindsTests {
+  private func read(_ name: String) throws -> TokenizerModel {
+    try TokenizerJSON.read(tokenizer: Fixture.bytes("\(name)/tokenizer.json"))
+  }
+
+  private func expectFixtureIDs(_ name: String, _ tokenizer: Tokenizer) throws {
+    for row in try #require(try Fixture.json("kinds.json")[ByteString(name)]?.array) {
+      let text = try #require(row["text"]?.string)
+      let ids = try tokenizer.encode(text.bytes, addsSpecial: true)
+      #expect(ids.map(Int.init) == row["ids"]?.array?.compactMap(\.int), "\(name): \(text)")
+    }
+  }
+
+  @Test(arguments: [
+    ("llama2", TokenizerModel.Algorithm.sentencePieceBPE), ("mistral", .sentencePieceBPE), ("bert", .wordPiece),
+    ("unigram", .unigram),
+  ])
+  func idsOfTheTokenizersPackage(_ name: String, _ algorithm: TokenizerModel.Algorithm) throws {
+    let model = try read(name)
+    #expect(model.algorithm == algorithm)
+    try expectFixtureIDs(name, Tokenizer(model))
+  }
+
+  @Test func sentencePieceThroughGGUF() throws {
+    var model = try read("llama2")
+    model.specialIDs[.bos] = 1
+    model.specialIDs[.eos] = 2
+    let (metadata, warnings) = try GGUFTokenizer.metadata(for: model, vocabularyCount: model.tokens.count)
+    #expect(warnings.isEmpty && metadata["tokenizer.ggml.model"] == .string("llama"))
+    let (back, _) = try #require(try GGUFTokenizer.read(metadata))
+    #expect(back.merges.isEmpty && back.tokens[0].kind == .unknown && back.tokens[10].kind == .byte)
+    try expectFixtureIDs("llama2", Tokenizer(back))
+  }
+
+  @Test func wordPieceThroughGGUF() throws {
+    var model = try read("bert")
+    model.specialIDs[.cls] = 2
+    model.specialIDs[.sep] = 3
+    let (metadata, _) = try GGUFTokenizer.metadata(for: model, vocabularyCount: model.tokens.count)
+    let (back, _) = try #require(try GGUFTokenizer.read(metadata))
+    #expect(back.tokens.map(\.piece) == model.tokens.map(\.piece))
+    try expectFixtureIDs("bert", Tokenizer(back))
+  }
+
+  @Test func everyByteSequenceComesBackFromSentencePiece() throws {
+    let tokenizer = try Tokenizer(read("llama2"))
+    var random = Sequence64(state: 3)
+    for length in [0, 1, 5, 100, 3000] {
+      let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
+      #expect(try tokenizer.decode(tokenizer.encode(bytes, parsesSpecial: false)) == bytes)
+    }
+  }
+}
