@@ -24,6 +24,11 @@ def llama(prefix_by_metaspace):
     t.train([sys.argv[1]], trainer)
     d = json.loads(t.to_str())
     d["added_tokens"] = [a for a in d["added_tokens"] if a["id"] < 3]
+    # As SentencePiece merges: any two symbols that spell a token, the earlier token first.
+    vocab = {piece: i for piece, i in d["model"]["vocab"].items() if i >= 259}
+    d["model"]["merges"] = [
+        [piece[:cut], piece[cut:]] for piece, _ in sorted(vocab.items(), key=lambda item: item[1])
+        for cut in range(1, len(piece)) if piece[:cut] in vocab and piece[cut:] in vocab]
     if prefix_by_metaspace:
         d["pre_tokenizer"] = {"type": "Metaspace", "replacement": MARK, "prepend_scheme": "first", "split": False}
     else:

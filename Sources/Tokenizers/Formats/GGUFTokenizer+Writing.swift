@@ -81,6 +81,13 @@ extension GGUFTokenizer {
     metadata["tokenizer.ggml.scores"] = .array(
       .float32(scores + repeatElement(-10000, count: max(0, count - scores.count))))
     metadata["tokenizer.ggml.token_type"] = .array(.int32(kinds))
+    for (id, score) in scores.enumerated() { marked.tokens[id].score = score }
+    var index = PieceIndex(capacity: marked.tokens.count)
+    for token in marked.tokens { index.append(token.piece.bytes) }
+    let found = ScoredMerges(marked, &index).merges
+    let implied = Set(found.map { TokenizerModel.Merge(left: UInt32($0.left), right: UInt32($0.right)) })
+    let extra = model.merges.isEmpty ? 0 : implied.subtracting(model.merges).count
+    if extra > 0 { warnings.append(.mergesNotImplied(count: extra)) }
     if !prefixes { metadata["tokenizer.ggml.add_space_prefix"] = .bool(false) }
   }
 

@@ -13,6 +13,8 @@ public enum GGUFTokenizer {
     /// llama.cpp does not normalize text for this kind of tokenizer.
     case normalizerDropped
     case mergesDropped(count: Int)
+    /// llama.cpp joins any two symbols that spell a token; this tokenizer has fewer merges.
+    case mergesNotImplied(count: Int)
 
     public var description: String {
       switch self {
@@ -20,6 +22,8 @@ public enum GGUFTokenizer {
       case .preTokenizerRecognizedByProbe(let name): "pre-tokenizer recognized as \"\(name)\" by its behaviour"
       case .preTokenizerUnknown(let name): "pre-tokenizer \"\(name)\" is unknown; \"default\" is used"
       case .normalizerDropped: "GGUF has no place for this tokenizer's normalizer"
+      case .mergesNotImplied(let count):
+        "\(count) merges that this tokenizer does not have follow from the scores GGUF keeps instead"
       case .mergesDropped(let count): "\(count) merges name pieces that are not in the vocabulary and are left out"
       }
     }

@@ -12,7 +12,7 @@ enum ScalarNormalizer: Sendable {
 
   private static let marks = ScalarSet(categories: [.mn, .mc, .me])
   private static let nonspacing = ScalarSet(categories: [.mn])
-  private static let dropped = ScalarSet(categories: [.cc, .cf, .cn, .co]).intersection(
+  private static let dropped = ScalarSet(categories: [.cc, .cf, .co]).intersection(
     ScalarSet(ranges: [0x09..<0x0B, 0x0D..<0x0E]).complement
   ).union(ScalarSet(ranges: [0..<1, 0xFFFD..<0xFFFE]))
   // The blocks that BERT's own code names, with its slip in the fifth.
