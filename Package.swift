@@ -77,6 +77,7 @@ let package = Package(
     tests(of: "NumPy", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
+    tests(of: "Catalog", uses: ["Bytes", "IR"]),
     tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog", system]),
     layer(
       "ModelTesting", uses: ["ContainerTesting", "Catalog", "Conversion", "Kernels", "Passes", system],

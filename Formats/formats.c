@@ -73,6 +73,54 @@ static const unsigned char devices_embedded[] = {
 static const unsigned char devices_host[] = {
 #embed "Devices/host.csv"
 };
+static const unsigned char checkpoints_bert[] = {
+#embed "Checkpoints/bert.json"
+};
+static const unsigned char checkpoints_chatglm[] = {
+#embed "Checkpoints/chatglm.json"
+};
+static const unsigned char checkpoints_chatglm2[] = {
+#embed "Checkpoints/chatglm2.json"
+};
+static const unsigned char checkpoints_deepseek2[] = {
+#embed "Checkpoints/deepseek2.json"
+};
+static const unsigned char checkpoints_flan_t5[] = {
+#embed "Checkpoints/flan-t5.json"
+};
+static const unsigned char checkpoints_gpt[] = {
+#embed "Checkpoints/gpt.json"
+};
+static const unsigned char checkpoints_gpt2[] = {
+#embed "Checkpoints/gpt2.json"
+};
+static const unsigned char checkpoints_llama[] = {
+#embed "Checkpoints/llama.json"
+};
+static const unsigned char checkpoints_mixtral[] = {
+#embed "Checkpoints/mixtral.json"
+};
+static const unsigned char checkpoints_pangu_alpha[] = {
+#embed "Checkpoints/pangu-alpha.json"
+};
+static const unsigned char checkpoints_pangu_sigma[] = {
+#embed "Checkpoints/pangu-sigma.json"
+};
+static const unsigned char checkpoints_qwen2[] = {
+#embed "Checkpoints/qwen2.json"
+};
+static const unsigned char checkpoints_qwen3[] = {
+#embed "Checkpoints/qwen3.json"
+};
+static const unsigned char checkpoints_qwen3moe[] = {
+#embed "Checkpoints/qwen3moe.json"
+};
+static const unsigned char checkpoints_t5[] = {
+#embed "Checkpoints/t5.json"
+};
+static const unsigned char network_vgg16[] = {
+#embed "Networks/vgg16.json"
+};
 
 #define FILE_ROW(path, bytes) {path, bytes, sizeof bytes}
 static const quern_format_file files[] = {
@@ -100,6 +148,22 @@ static const quern_format_file files[] = {
     FILE_ROW("Devices/apple.csv", devices_apple),
     FILE_ROW("Devices/embedded.csv", devices_embedded),
     FILE_ROW("Devices/host.csv", devices_host),
+    FILE_ROW("Checkpoints/bert.json", checkpoints_bert),
+    FILE_ROW("Checkpoints/chatglm.json", checkpoints_chatglm),
+    FILE_ROW("Checkpoints/chatglm2.json", checkpoints_chatglm2),
+    FILE_ROW("Checkpoints/deepseek2.json", checkpoints_deepseek2),
+    FILE_ROW("Checkpoints/flan-t5.json", checkpoints_flan_t5),
+    FILE_ROW("Checkpoints/gpt.json", checkpoints_gpt),
+    FILE_ROW("Checkpoints/gpt2.json", checkpoints_gpt2),
+    FILE_ROW("Checkpoints/llama.json", checkpoints_llama),
+    FILE_ROW("Checkpoints/mixtral.json", checkpoints_mixtral),
+    FILE_ROW("Checkpoints/pangu-alpha.json", checkpoints_pangu_alpha),
+    FILE_ROW("Checkpoints/pangu-sigma.json", checkpoints_pangu_sigma),
+    FILE_ROW("Checkpoints/qwen2.json", checkpoints_qwen2),
+    FILE_ROW("Checkpoints/qwen3.json", checkpoints_qwen3),
+    FILE_ROW("Checkpoints/qwen3moe.json", checkpoints_qwen3moe),
+    FILE_ROW("Checkpoints/t5.json", checkpoints_t5),
+    FILE_ROW("Networks/vgg16.json", network_vgg16),
 };
 
 size_t quern_format_files(const quern_format_file **out) {

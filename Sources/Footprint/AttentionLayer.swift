@@ -13,6 +13,8 @@ struct AttentionLayer: Hashable, Sendable {
 
   /// Every layer of a model, in order. Per-layer lists and window patterns are those of GGUF's keys.
   static func all(of model: ModelShape) throws(FootprintError) -> [AttentionLayer] {
+    // Encoders look both ways at once and keep nothing.
+    if model.hyperparameters.bool("attention.causal") == false { return [] }
     let windowLength = model.hyperparameters.integer("attention.sliding_window") ?? 0
     // Every `pattern`-th layer is global; 0 or absent: the window holds for all layers.
     let pattern = model.hyperparameters.integer("attention.sliding_window_pattern") ?? 0
@@ -30,12 +32,13 @@ struct AttentionLayer: Hashable, Sendable {
           keyWidth: keyWidth, valueWidth: isLatent ? 0 : valueWidth, window: isGlobal ? nil : windowLength,
           isPatterned: pattern > 0))
     }
-    return layers
+    // A decoder that attends to an encoder keeps keys and values of that as well.
+    return model.hyperparameters.integer("decoder_block_count") == nil ? layers : layers + layers
   }
 
   /// Key-value heads, layer by layer.
   static func headCounts(of model: ModelShape) throws(FootprintError) -> [Int] {
-    let layerCount = try model.required("block_count")
+    let layerCount = try model.required("decoder_block_count", orElse: "block_count")
     let name = "attention.head_count_kv"
     guard case .integers(let counts)? = model.hyperparameters[name] else {
       return Array(repeating: try model.required(name), count: layerCount)

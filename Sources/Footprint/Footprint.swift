@@ -15,16 +15,27 @@ public struct Footprint: Sendable {
   init(of model: ModelShape, for request: FootprintRequest, weights: [FootprintItem]?) throws(FootprintError) {
     try request.checked()
     let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
-    self.profile = profile.name
-    context = request.context
-    batch = request.batch
-    let law = try profile.law.type.init(model: model, request: request, profile: profile)
-    var items: [FootprintItem] = if let weights { weights } else { try law.weights() }
-    items += try law.buffers()
+    var items: [FootprintItem]
+    var name = profile.name
+    if let training = request.training {
+      name = "training"
+      items = try TrainingLaw(model: model, request: request, training: training).items()
+    } else {
+      let law = try profile.law.type.init(model: model, request: request, profile: profile)
+      if let weights { items = weights } else { items = try law.weights() }
+      items += try law.buffers()
+    }
     if let device = request.device, !device.isHost, profile.deviceContextBytes > 0 {
       items.append(
         try FootprintItem(.overhead, "driver context and libraries", Formula("bytes", profile.deviceContextBytes)))
     }
+    try self.init(profile: name, context: request.context, batch: request.batch, items: items)
+  }
+
+  init(profile: String, context: Int, batch: Int, items: [FootprintItem]) throws(FootprintError) {
+    self.profile = profile
+    self.context = context
+    self.batch = batch
     self.items = items
     let total = Formula.sum(items.map { Formula($0.name, $0.bytes) })
     guard total.value != nil else { throw .tooLarge(item: "the total", formula: "\(total)") }

@@ -15,6 +15,8 @@ public struct FootprintRequest: Sendable {
   /// Tokens of a prompt computed at a time, and whether attention scores are never stored; nil for the profile's own.
   public var microBatch: Int?
   public var flashAttention: Bool?
+  /// Training instead of running; the profile does not matter then.
+  public var training: TrainingRequest?
   /// What it shall run on, whose driver takes its share; nil for a processor's own memory.
   public var device: Device?
 

@@ -71,6 +71,13 @@ public struct ModelShape: Sendable {
       })
   }
 
+  /// A released model by name, in the type it was released in.
+  public init(_ checkpoint: ReleasedModel) {
+    self.init(
+      family: checkpoint.family, hyperparameters: checkpoint.hyperparameters,
+      tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: checkpoint.format) })
+  }
+
   /// The same model as if quantized.
   public func formatted(as choice: FormatChoice) -> ModelShape {
     var result = self

@@ -8,6 +8,7 @@ struct QuernLaw: RuntimeLaw {
   let request: FootprintRequest
   let microBatch: Int
   let programBytes: Int
+  let tokenizerBytes: Int
 
   /// Weights are repacked at load into panels of 16 rows; the cache's capacity is a multiple of 16.
   static let panelRows = 16
@@ -29,6 +30,7 @@ struct QuernLaw: RuntimeLaw {
     self.request = request
     microBatch = request.microBatch ?? profile.microBatch ?? 512
     programBytes = profile.programBytes
+    tokenizerBytes = profile.tokenizerBytesPerToken
   }
 
   func weights() throws(FootprintError) -> [FootprintItem] {
@@ -43,8 +45,10 @@ struct QuernLaw: RuntimeLaw {
   }
 
   func buffers() throws(FootprintError) -> [FootprintItem] {
-    let program = try FootprintItem(.overhead, "program, tokenizer and threads", Formula("bytes", programBytes))
-    return try cacheItems() + computeItems() + [program]
+    let program = try FootprintItem(.overhead, "program and threads", Formula("bytes", programBytes))
+    let vocabulary = try model.input("vocabulary", "vocab_size")
+    let tokenizer = try FootprintItem(.overhead, "tokenizer", vocabulary * Formula("bytes per token", tokenizerBytes))
+    return try cacheItems() + computeItems() + [program, tokenizer]
   }
 
   /// As Buffer allocates: a tail of 64 bytes that vector loads may touch, then whole lines or huge pages.

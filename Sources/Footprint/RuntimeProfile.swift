@@ -28,6 +28,8 @@ public struct RuntimeProfile: Hashable, Sendable {
   public let copiesCache: Bool
   /// Of the process before it loads anything.
   public let programBytes: Int
+  /// Of the tokenizer's tables, per entry of the vocabulary.
+  public let tokenizerBytesPerToken: Int
   /// Of the driver's context and libraries on a device.
   public let deviceContextBytes: Int
   /// What it makes of a processor, and of a device behind a driver.
@@ -90,6 +92,7 @@ public struct RuntimeProfile: Hashable, Sendable {
     copiesCache = json["copiesCache"]?.bool ?? false
     deviceContextBytes = json["deviceContextBytes"]?.int ?? 0
     programBytes = json["programBytes"]?.int ?? 0
+    tokenizerBytesPerToken = json["tokenizerBytesPerToken"]?.int ?? 0
     utilization = json["utilization"]?.double ?? 1
   }
 }

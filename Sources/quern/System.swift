@@ -1,4 +1,5 @@
 import Glibc
+import SystemPackage
 
 /// The environment, read here and nowhere else.
 enum Environment {
@@ -23,6 +24,50 @@ enum Environment {
     var usage = rusage()
     unsafe _ = getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return usage.ru_maxrss * 1024
+  }
+}
+
+extension Environment {
+  /// What a program may still take: what the system has available, within the limits of our control groups. Nil where
+  /// the system does not say.
+  static var availableMemoryBytes: Int? {
+    guard let line = text(of: "/proc/meminfo")?.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
+      let kibibytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+    else { return nil }
+    return ([kibibytes * 1024] + groupLimits()).min()
+  }
+
+  /// What each control group above this process leaves of its limit (version 2, then version 1).
+  private static func groupLimits() -> [Int] {
+    var limits: [Int] = []
+    let own = text(of: "/proc/self/cgroup")?.split(separator: "\n").first { $0.hasPrefix("0::") }?.dropFirst(3) ?? "/"
+    var path = String(own)
+    while true {
+      let folder = "/sys/fs/cgroup" + (path == "/" ? "" : path)
+      if let limit = number(in: folder + "/memory.max") {
+        limits.append(max(0, limit - (number(in: folder + "/memory.current") ?? 0)))
+      }
+      guard let slash = path.lastIndex(of: "/"), path.count > 1 else { break }
+      path = slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+    if let limit = number(in: "/sys/fs/cgroup/memory/memory.limit_in_bytes"), limit < 1 << 60 {
+      limits.append(max(0, limit - (number(in: "/sys/fs/cgroup/memory/memory.usage_in_bytes") ?? 0)))
+    }
+    return limits
+  }
+
+  /// Nil for `max`, and where there is no such file.
+  private static func number(in path: String) -> Int? {
+    text(of: path).flatMap { Int($0.split(whereSeparator: \.isWhitespace).first ?? "") }
+  }
+
+  /// The start of a file of the system's, which says its length only by ending.
+  private static func text(of path: String) -> String? {
+    guard let file = try? FileDescriptor.open(path, .readOnly) else { return nil }
+    defer { try? file.close() }
+    var bytes = [UInt8](repeating: 0, count: 1 << 14)
+    guard let count = try? unsafe bytes.withUnsafeMutableBytes({ try unsafe file.read(into: $0) }) else { return nil }
+    return String(decoding: bytes[..<count], as: UTF8.self)
   }
 }
 

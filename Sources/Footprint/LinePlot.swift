@@ -1,0 +1,115 @@
+internal import Glibc
+
+/// Lines over a common axis, drawn as SVG or as text. Values are bytes.
+public struct LinePlot: Sendable {
+  public struct Series: Sendable {
+    public let name: String
+    /// Ascending in x.
+    public let points: [(x: Double, y: Double)]
+
+    public init(name: String, points: [(x: Double, y: Double)]) {
+      self.name = name
+      self.points = points
+    }
+  }
+
+  /// A horizontal line: a device's memory.
+  public struct Mark: Sendable {
+    public let name: String
+    public let y: Double
+
+    public init(name: String, y: Double) {
+      self.name = name
+      self.y = y
+    }
+  }
+
+  public let title: String
+  public let axis: String
+  public let series: [Series]
+  public let marks: [Mark]
+  /// Steps of the axis double, as contexts do.
+  public let isLogarithmic: Bool
+
+  public init(title: String, axis: String, series: [Series], marks: [Mark] = [], isLogarithmic: Bool) {
+    self.title = title
+    self.axis = axis
+    self.series = series
+    self.marks = marks
+    self.isLogarithmic = isLogarithmic
+  }
+
+  /// Memory against context, doubling from 512 to the longest the model was trained for (or what was asked).
+  public static func overContexts(
+    _ model: ModelShape, _ request: FootprintRequest, title: String, marks: [Mark] = []
+  ) throws(FootprintError) -> LinePlot {
+    let longest = max(model.hyperparameters.integer("context_length") ?? 0, request.context, 1024)
+    var contexts: [Int] = []
+    var context = min(512, longest)
+    while context < longest {
+      contexts.append(context)
+      context *= 2
+    }
+    contexts.append(longest)
+    var parts: [(name: String, points: [(x: Double, y: Double)])] = [
+      ("weights", []), ("weights and KV cache", []), ("total", []),
+    ]
+    for context in contexts {
+      var trial = request
+      trial.context = context
+      trial.promptTokens = nil
+      let footprint = try Footprint(of: model, for: trial)
+      let x = Double(context)
+      parts[0].points.append((x, Double(footprint.weightsBytes)))
+      parts[1].points.append((x, Double(footprint.weightsBytes + footprint.kvCacheBytes)))
+      parts[2].points.append((x, Double(footprint.totalBytes)))
+    }
+    return LinePlot(
+      title: title, axis: "context, tokens", series: parts.map { Series(name: $0.name, points: $0.points) }, marks: marks,
+      isLogarithmic: true)
+  }
+
+  /// The range of y, from zero to a little above everything.
+  var top: Double {
+    let values = series.flatMap { $0.points.map(\.y) } + marks.map(\.y)
+    let most = values.max() ?? 1
+    return most > 0 ? most * 1.05 : 1
+  }
+
+  var span: (low: Double, high: Double) {
+    let values = series.flatMap { $0.points.map(\.x) }
+    let low = values.min() ?? 1
+    let high = values.max() ?? 2
+    return high > low ? (low, high) : (low, low + 1)
+  }
+
+  /// Where a value lies between the ends, 0 to 1.
+  func position(x: Double) -> Double {
+    let (low, high) = span
+    return isLogarithmic && low > 0 ? log2(x / low) / log2(high / low) : (x - low) / (high - low)
+  }
+}
+
+/// Three or so significant digits with a decimal unit: `1.53 GB`.
+func decimalBytes(_ bytes: Double) -> String {
+  var value = bytes
+  for unit in ["B", "kB", "MB", "GB", "TB"] {
+    if value < 999.5 || unit == "TB" {
+      return decimal(value, value < 9.995 && unit != "B" ? 2 : value < 99.95 && unit != "B" ? 1 : 0) + " " + unit
+    }
+    value /= 1000
+  }
+  return decimal(value, 0) + " TB"
+}
+
+/// Digits after the point, without a library.
+func decimal(_ value: Double, _ digits: Int) -> String {
+  var scale = 1.0
+  for _ in 0..<digits { scale *= 10 }
+  let scaled = (abs(value) * scale).rounded()
+  guard scaled < 1e15 else { return "\(value)" }
+  let text = String(Int(scaled))
+  let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
+  let sign = value < 0 && scaled > 0 ? "-" : ""
+  return sign + (digits == 0 ? padded : "\(padded.dropLast(digits)).\(padded.suffix(digits))")
+}
