@@ -55,7 +55,7 @@ extension LinePlot {
     for (number, series) in series.enumerated() {
       for column in 0..<columns {
         let at = Double(column) / Double(columns - 1)
-        guard let value = value(of: series, at: at) else { continue }
+        guard let value = self.value(of: series, at: at) else { continue }
         grid[row(value)][column] = Self.letters[number % Self.letters.count]
       }
     }

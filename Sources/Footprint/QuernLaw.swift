@@ -12,7 +12,7 @@ struct QuernLaw: RuntimeLaw {
 
   /// Weights are repacked at load into panels of 16 rows; the cache's capacity is a multiple of 16.
   static let panelRows = 16
-  /// The most rows of logits that are computed together.
+  /// Rows of logits that there is room for.
   static let logitsRows = 32
   /// Buffers of this size and more lie on huge pages, which they fill.
   static let hugePage = 2 << 20
@@ -57,12 +57,19 @@ struct QuernLaw: RuntimeLaw {
     return padded.roundedUp(to: (bytes.value ?? 0) >= Self.hugePage ? Self.hugePage : 64)
   }
 
+  /// The first of `count` rows of a buffer: a huge page or more where the whole is large.
+  private func page(_ row: Formula, of count: Int) -> Formula {
+    (row + 64).roundedUp(to: (row.value ?? 0) >= Self.hugePage / count ? Self.hugePage : 64)
+  }
+
   /// Per layer, keys [kvHeads, capacity, keyLength] and values [kvHeads, capacity, valueLength rounded up to 16]; in
   /// full length even where a window would do with less.
   private func cacheItems() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
     let capacity = Formula("context", request.context).roundedUp(to: Self.panelRows)
-    let layers = Formula("layers", try model.required("block_count"))
+    let count = try AttentionLayer.all(of: model).count
+    guard count > 0 else { return [] }
+    let layers = Formula("layers", count)
     var items: [FootprintItem] = []
     for (name, format, length) in [
       ("keys", request.keyFormat, dimensions.keyLength),
@@ -101,13 +108,13 @@ struct QuernLaw: RuntimeLaw {
     if !encodings.isDisjoint(with: Self.integerFormats) {
       items.append(
         try FootprintItem(
-          .compute, "product input, int8", batch * buffer((tokens * widest).divided(by: 32) * Formula("bytes", 44))))
+          .compute, "product input, int8", batch * buffer((tokens * widest).divided(by: 32) * Formula("bytes", 48))))
     }
     if !encodings.isSubset(of: Self.integerFormats) {
       items.append(try FootprintItem(.compute, "product input, F32", batch * buffer(4 * tokens * widest)))
     }
-    let logits = Formula("rows", min(Self.logitsRows, microBatch, request.context)) * dimensions.vocabulary
-    items.append(try FootprintItem(.compute, "logits", batch * buffer(4 * logits)))
+    // There is room for 32 rows, but memory is taken as it is touched, and generating touches one.
+    items.append(try FootprintItem(.compute, "logits", batch * page(4 * dimensions.vocabulary, of: Self.logitsRows)))
     let pairs = Formula("rotary", try model.required("rope.dimension_count")).divided(by: 2)
     items.append(
       try FootprintItem(.compute, "rotary table", batch * 2 * buffer(4 * pairs * Formula("context", request.context))))

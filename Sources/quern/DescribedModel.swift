@@ -14,7 +14,7 @@ struct DescribedModel {
   /// A path that exists is opened; anything else is looked up as a name.
   init(_ text: String) throws {
     title = text
-    let exists = access(text, F_OK) == 0
+    let exists = unsafe access(text, F_OK) == 0
     let released = try ReleasedModels(Catalog())
     if !exists, let found = try released.model(named: text) {
       let source = NoWeights(name: found.name)

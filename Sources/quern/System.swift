@@ -63,7 +63,7 @@ extension Environment {
 
   /// The start of a file of the system's, which says its length only by ending.
   private static func text(of path: String) -> String? {
-    guard let file = try? FileDescriptor.open(path, .readOnly) else { return nil }
+    guard let file = try? FileDescriptor.open(FilePath(path), .readOnly) else { return nil }
     defer { try? file.close() }
     var bytes = [UInt8](repeating: 0, count: 1 << 14)
     guard let count = try? unsafe bytes.withUnsafeMutableBytes({ try unsafe file.read(into: $0) }) else { return nil }
