@@ -77,13 +77,12 @@ let package = Package(
     tests(of: "NumPy", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(of: "Kernels", uses: ["CKernels"]),
     tests(of: "Codecs", uses: ["IR", "Bytes", "Kernels", "CKernels"]),
-    tests(of: "Catalog", uses: ["Bytes", "IR"]),
+    tests(of: "Catalog", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(of: "Footprint", uses: ["Bytes", "IR", "Catalog", system]),
     layer(
       "ModelTesting", uses: ["ContainerTesting", "Catalog", "Conversion", "Kernels", "Passes", system],
       at: "Tests/ModelTesting"),
     tests(of: "IR", uses: ["Bytes"]),
-    tests(of: "Catalog", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(of: "Runtime", uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),
     tests(
       of: "Conversion",

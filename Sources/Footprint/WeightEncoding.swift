@@ -26,8 +26,9 @@ public struct WeightEncoding: Hashable, Sendable {
   /// ChatGLM's own: symmetric, one FP16 scale per output row.
   public static let rowInt8 = WeightEncoding("row-Int8", elements: 1, bytes: 1, perRow: 2)
   public static let rowInt4 = WeightEncoding("row-Int4", elements: 2, bytes: 1, perRow: 2)
-  /// bitsandbytes NF4, blocks of 64 whose scales are themselves 8-bit with an FP32 per 256 blocks (QLoRA).
-  public static let nf4 = WeightEncoding("NF4", elements: 16384, bytes: 8192 + 256 + 4)
+  /// bitsandbytes NF4, blocks of 64 whose scales are themselves 8-bit (QLoRA). The FP32 per 256 blocks, 0.05 % of the
+  /// whole, is left out: blocks run on over rows, so it belongs to none.
+  public static let nf4 = WeightEncoding("NF4", elements: 64, bytes: 32 + 1)
 
   public static let all: [WeightEncoding] =
     [gptqInt8, awqInt4, rowInt8, rowInt4, nf4] + BlockFormat.all.map { WeightEncoding($0) }

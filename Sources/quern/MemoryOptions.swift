@@ -57,7 +57,9 @@ struct MemoryOptions: ParsableArguments {
       devices.append(found)
     }
     if let vram {
-      guard let size = ByteSize(vram) else { throw UsageError("--vram takes a size such as 6GB, not '\(vram)'") }
+      guard let size = ByteSize(vram), size.bytes >= 1 << 20 else {
+        throw UsageError("--vram takes a size such as 6GB or 512MB, not '\(vram)'")
+      }
       devices.append(Device(name: "--vram \(vram)", usableBytes: size.bytes))
     }
     if devices.isEmpty, let bytes = Environment.availableMemoryBytes {
