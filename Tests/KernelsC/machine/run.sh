@@ -10,7 +10,8 @@ mkdir -p "$folder"
 quoted='"program"'
 for argument in "$@"; do quoted="$quoted,\"$argument\""; done
 
-# The disk is the program's file.
+# The disk is the program's file. A run that was killed leaves Bochs's lock behind.
+rm -f "$folder/disk.lock"
 strip -o "$folder/disk" "$program"
 truncate -s %512 "$folder/disk"
 sectors=$(($(stat -c %s "$folder/disk") / 512))
