@@ -58,7 +58,9 @@ let package = Package(
     layer("Footprint", uses: ["Bytes", "IR", "Catalog"]),
     layer("Runtime", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog"]),
     // 6
-    layer("Conversion", uses: ["Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
+    layer(
+      "Conversion",
+      uses: ["Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
     layer("Verification", uses: ["Bytes", "IR", "Runtime", "Codecs", "Kernels", "Tokenizers"]),
     // 7
     .executableTarget(
@@ -83,10 +85,14 @@ let package = Package(
       "ModelTesting", uses: ["ContainerTesting", "Catalog", "Conversion", "Kernels", "Passes", system],
       at: "Tests/ModelTesting"),
     tests(of: "IR", uses: ["Bytes"]),
-    tests(of: "Runtime", uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),
+    tests(
+      of: "Runtime",
+      uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),
     tests(
       of: "Conversion",
-      uses: ["Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "GGUF", "ContainerTesting", "ModelTesting", system]),
+      uses: [
+        "Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "GGUF", "ContainerTesting", "ModelTesting", system,
+      ]),
     .testTarget(
       name: "CommandTests", dependencies: ["quern", "Bytes", "IR", "ContainerTesting", system], swiftSettings: safe),
     tests(of: "Tokenizers", uses: ["Bytes", "IR", system]),

@@ -27,7 +27,8 @@ public final class AtomicFile: Sendable {
     }
     let folder = folder ?? path.removingLastComponent()
     let permissions = mode_t(0o666)
-    let unnamed = unsafe open(folder.isEmpty ? "." : folder.string, O_WRONLY | O_CLOEXEC | temporaryFileFlag, permissions)
+    let unnamed = unsafe open(
+      folder.isEmpty ? "." : folder.string, O_WRONLY | O_CLOEXEC | temporaryFileFlag, permissions)
     if unnamed >= 0 {
       descriptor = FileDescriptor(rawValue: unnamed)
       sibling = nil

@@ -42,7 +42,8 @@ extension FileError: CustomStringConvertible {
   private func advice(_ errno: Errno) -> String {
     switch errno {
     case .noSpace: "; free some space or write elsewhere (nothing was left behind)"
-    case .permissionDenied, .readOnlyFileSystem, .notPermitted: "; choose a place you may write to, or change its rights"
+    case .permissionDenied, .readOnlyFileSystem, .notPermitted:
+      "; choose a place you may write to, or change its rights"
     default: ""
     }
   }

@@ -65,7 +65,8 @@ public struct JSONObject: Hashable, Sendable {
   }
 
   public static func == (a: Self, b: Self) -> Bool {
-    a.members.count == b.members.count && zip(a.members, b.members).allSatisfy { $0.key == $1.key && $0.value == $1.value }
+    a.members.count == b.members.count
+      && zip(a.members, b.members).allSatisfy { $0.key == $1.key && $0.value == $1.value }
   }
   public func hash(into hasher: inout Hasher) {
     for member in members {

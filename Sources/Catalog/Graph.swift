@@ -16,7 +16,8 @@ public struct Graph: Hashable, Sendable {
 
   init(_ json: JSONObject, in file: String) throws(DescriptorError) {
     let reader = DescriptorReader(json, in: file)
-    func option<Option: RawRepresentable>(_ key: String) throws(DescriptorError) -> Option where Option.RawValue == String {
+    func option<Option: RawRepresentable>(_ key: String) throws(DescriptorError) -> Option
+    where Option.RawValue == String {
       guard let value = Option(rawValue: try reader.text(key)) else { throw reader.problem(key) }
       return value
     }

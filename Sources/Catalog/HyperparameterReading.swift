@@ -33,7 +33,9 @@ extension ArchitectureDescriptor {
     if let layers = result.integer("block_count"), layers > Self.mostLayers {
       throw impossible("block_count", layers, in: source)
     }
-    if self.tensors.contains(where: \.hasRotaryHeads), let length = result.integer("attention.key_length"), length % 2 != 0 {
+    if self.tensors.contains(where: \.hasRotaryHeads), let length = result.integer("attention.key_length"),
+      length % 2 != 0
+    {
       throw impossible("attention.key_length", length, in: source)
     }
     return result
@@ -58,7 +60,9 @@ extension ArchitectureDescriptor {
     }
   }
 
-  private func stated(_ rule: HyperparameterRule, in source: HyperparameterSource) throws(CatalogError) -> Hyperparameters.Value? {
+  private func stated(_ rule: HyperparameterRule, in source: HyperparameterSource) throws(CatalogError)
+    -> Hyperparameters.Value?
+  {
     switch source {
     case .huggingFace(let configuration):
       for path in rule.huggingFace {

@@ -52,7 +52,8 @@ public struct HyperparameterRule: Sendable {
         fallback = .present(tensor)
       } else if let tensor = rule["absent"]?.string {
         fallback = .absent(tensor)
-      } else if let axis = rule["axis"]?.array, axis.count == 2, let tensor = axis[0].string, let position = axis[1].int {
+      } else if let axis = rule["axis"]?.array, axis.count == 2, let tensor = axis[0].string, let position = axis[1].int
+      {
         fallback = .axis(tensor, position)
       } else {
         throw reader.problem("default")

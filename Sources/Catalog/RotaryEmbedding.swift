@@ -36,7 +36,8 @@ public struct RotaryEmbedding: Hashable, Sendable {
     let originalContext = stated > 0 ? stated : hyperparameters.integer("context_length") ?? 0
     if case .numbers(let values)? = hyperparameters["rope.frequency_factors"] {
       guard values.count == dimensionCount / 2, values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
-        throw .invalidHyperparameter(name: "rope.frequency_factors", key: "rope_freqs.weight", found: "\(values.count) values")
+        throw .invalidHyperparameter(
+          name: "rope.frequency_factors", key: "rope_freqs.weight", found: "\(values.count) values")
       }
       scaling = .factors(values)
       return

@@ -45,7 +45,8 @@ public struct TransformerConfiguration: Sendable {
     valueLength = try integer("attention.value_length")
     guard headCount % keyValueHeadCount == 0 else {
       throw .invalidHyperparameter(
-        name: "attention.head_count_kv", key: "the number of key-value heads", found: "\(keyValueHeadCount) for \(headCount) heads")
+        name: "attention.head_count_kv", key: "the number of key-value heads",
+        found: "\(keyValueHeadCount) for \(headCount) heads")
     }
     normEpsilon = hyperparameters.number("attention.layer_norm_rms_epsilon") ?? 1e-6
     let window = hyperparameters.integer("attention.sliding_window") ?? 0
@@ -58,7 +59,8 @@ public struct TransformerConfiguration: Sendable {
     rotary = try RotaryEmbedding(hyperparameters)
     guard rotary.dimensionCount <= keyLength else {
       throw .invalidHyperparameter(
-        name: "rope.dimension_count", key: "rope.dimension_count", found: "\(rotary.dimensionCount) in heads of \(keyLength)")
+        name: "rope.dimension_count", key: "rope.dimension_count",
+        found: "\(rotary.dimensionCount) in heads of \(keyLength)")
     }
     headIsTied = hyperparameters.bool("output.tied") ?? false
   }

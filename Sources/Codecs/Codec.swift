@@ -77,7 +77,9 @@ public struct Codec: @unchecked Sendable {
     let nonFiniteCount = unsafe bytes.withUnsafeMutableBytes { target in
       let blocks = unsafe target.baseAddress?.assumingMemoryBound(to: UInt8.self)
       return unsafe values.withUnsafeBufferPointer { source in
-        guard let importance else { return unsafe encode(source.baseAddress, source.count, nil, 0, blocks, &squaredError) }
+        guard let importance else {
+          return unsafe encode(source.baseAddress, source.count, nil, 0, blocks, &squaredError)
+        }
         return unsafe importance.withUnsafeBufferPointer { weights in
           unsafe encode(source.baseAddress, source.count, weights.baseAddress, period, blocks, &squaredError)
         }

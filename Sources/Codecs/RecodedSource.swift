@@ -30,7 +30,8 @@ public final class RecodedSource: TensorSource {
     decoder.decode(stored.rawSpan, into: &span)
     let encoded = encoder.encode(values.span, into: &bytes)
     let statistics = RecodeStatistics(
-      squaredError: encoded.squaredError, squaredSum: Self.squaredSum(values.span), nonFiniteCount: encoded.nonFiniteCount)
+      squaredError: encoded.squaredError, squaredSum: Self.squaredSum(values.span),
+      nonFiniteCount: encoded.nonFiniteCount)
     statisticsByRow.withLock { $0[rows.lowerBound] = statistics }
   }
 

@@ -75,7 +75,8 @@ public struct ConversionJob: Sendable {
       do {
         var metadata = Metadata()
         metadata["format"] = .string("pt")
-        layout = try SafetensorsLayout(tensors: export.tensors, metadata: metadata, maximumShardBytes: maximumShardBytes)
+        layout = try SafetensorsLayout(
+          tensors: export.tensors, metadata: metadata, maximumShardBytes: maximumShardBytes)
       } catch { throw .safetensors(error) }
       do {
         let folder = try Self.directory(path, overwrites: overwrites)
@@ -124,7 +125,8 @@ public struct ConversionJob: Sendable {
   private func nonFiniteWarnings() -> [String] {
     model.tensors.compactMap { tensor in
       guard let count = (tensor.source as? RecodedSource)?.statistics.nonFiniteCount, count > 0 else { return nil }
-      return "\(tensor.name) holds \(count) values that are not finite; \(tensor.format.name) stores them as \(tensor.format.kind == .packed ? "0" : "they are")"
+      return
+        "\(tensor.name) holds \(count) values that are not finite; \(tensor.format.name) stores them as \(tensor.format.kind == .packed ? "0" : "they are")"
     }
   }
 

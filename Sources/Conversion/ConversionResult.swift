@@ -37,7 +37,8 @@ public struct ConversionResult: Sendable {
   /// The pairs of formats that occur among converted tensors, in order of appearance.
   public var changes: [(from: BlockFormat, to: BlockFormat)] {
     var result: [(from: BlockFormat, to: BlockFormat)] = []
-    for tensor in tensors where tensor.from != tensor.to && !result.contains(where: { $0.from == tensor.from && $0.to == tensor.to }) {
+    for tensor in tensors
+    where tensor.from != tensor.to && !result.contains(where: { $0.from == tensor.from && $0.to == tensor.to }) {
       result.append((tensor.from, tensor.to))
     }
     return result

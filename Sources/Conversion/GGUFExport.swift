@@ -68,7 +68,9 @@ public struct GGUFExport: Sendable {
     }
   }
 
-  private static func tensors(of model: Model, _ architecture: ArchitectureDescriptor) throws(ConversionError) -> [TensorRef] {
+  private static func tensors(of model: Model, _ architecture: ArchitectureDescriptor) throws(ConversionError)
+    -> [TensorRef]
+  {
     let headDimension = model.hyperparameters.integer("attention.key_length") ?? 0
     let instances = architecture.instances(in: model.hyperparameters)
     let hasRotaryHeads = Set(instances.filter(\.rule.hasRotaryHeads).map(\.name))

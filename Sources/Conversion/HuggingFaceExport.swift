@@ -19,7 +19,9 @@ public struct HuggingFaceExport: Sendable {
         throw .inexpressible("\(tensor.name) has no name in Hugging Face's checkpoints of this family")
       }
       guard tensor.format.safetensorsName != nil else {
-        throw .inexpressible("\(tensor.name) is \(tensor.format.name), which safetensors cannot hold; write a .gguf (--to gguf), or convert with --dtype f16")
+        throw .inexpressible(
+          "\(tensor.name) is \(tensor.format.name), which safetensors cannot hold; write a .gguf (--to gguf), or convert with --dtype f16"
+        )
       }
       var result = tensor
       result.name = name
@@ -37,7 +39,9 @@ public struct HuggingFaceExport: Sendable {
           let made = try TokenizerJSON.files(for: tokenizer)
           files["tokenizer.json"] = made.tokenizer
           files["tokenizer_config.json"] = made.configuration
-          if made.droppedMergeCount > 0 { warnings.append("\(made.droppedMergeCount) merges name no token and were left out") }
+          if made.droppedMergeCount > 0 {
+            warnings.append("\(made.droppedMergeCount) merges name no token and were left out")
+          }
         } catch { throw .tokenizer(path: opened.checkpoint.path, error) }
       } else {
         warnings.append("the source has no tokenizer, so the output has none")
@@ -62,7 +66,8 @@ public struct HuggingFaceExport: Sendable {
     var values = model.hyperparameters
     if case .numbers(let factors)? = values["rope.frequency_factors"] {
       guard let scaling = RotaryEmbedding.llama3Parameters(matching: factors, hyperparameters: values) else {
-        throw .inexpressible("the file's rotary frequency factors are not of Llama 3's kind, which is all that a config.json can say")
+        throw .inexpressible(
+          "the file's rotary frequency factors are not of Llama 3's kind, which is all that a config.json can say")
       }
       for (name, value) in scaling { values[name] = value }
     }
@@ -72,7 +77,9 @@ public struct HuggingFaceExport: Sendable {
       result.set(JSONValue(value), atPath: path)
     }
     for (key, name) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
-      if let id = model.metadata[ByteString("tokenizer.ggml.\(name)_token_id")]?.int { result[ByteString(key)] = .integer(id) }
+      if let id = model.metadata[ByteString("tokenizer.ggml.\(name)_token_id")]?.int {
+        result[ByteString(key)] = .integer(id)
+      }
     }
     return result
   }
@@ -94,7 +101,8 @@ extension JSONValue {
       switch value {
       case .integer(let value): .integer(value)
       // GGUF keeps F32: the shortest decimal that names it is what the original said.
-      case .number(let value): .number(Float(exactly: value).map { JSONNumber(literal: $0.description) } ?? JSONNumber(value))
+      case .number(let value):
+        .number(Float(exactly: value).map { JSONNumber(literal: $0.description) } ?? JSONNumber(value))
       case .bool(let value): .bool(value)
       case .string(let value): .text(value)
       case .integers(let values): .array(values.map { .integer($0) })

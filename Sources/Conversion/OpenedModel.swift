@@ -25,7 +25,8 @@ public struct OpenedModel: Sendable {
       case .safetensors, .pytorch, .configuration:
         guard let configuration = checkpoint.configuration else {
           throw ConversionError.unrecognized(
-            path: checkpoint.path, detail: "no config.json beside it, so its family and dimensions are unknown; put the model's there")
+            path: checkpoint.path,
+            detail: "no config.json beside it, so its family and dimensions are unknown; put the model's there")
         }
         architecture = try catalog.architecture(configuration: configuration)
         (model, report) = try Self.match(huggingFace: checkpoint, architecture, configuration)
@@ -80,10 +81,12 @@ public struct OpenedModel: Sendable {
     if let json = checkpoint.companions["tokenizer.json"] {
       do {
         tokenizer = try TokenizerJSON.read(
-          tokenizer: json, configuration: checkpoint.companions["tokenizer_config.json"], modelConfiguration: configuration,
+          tokenizer: json, configuration: checkpoint.companions["tokenizer_config.json"],
+          modelConfiguration: configuration,
           chatTemplate: checkpoint.companions["chat_template.jinja"])
       } catch {
-        throw ConversionError.tokenizer(path: checkpoint.path.removingLastComponent().appending("tokenizer.json"), error)
+        throw ConversionError.tokenizer(
+          path: checkpoint.path.removingLastComponent().appending("tokenizer.json"), error)
       }
     } else {
       tokenizer = nil

@@ -55,7 +55,8 @@ public struct ConvolutionalNetwork: Sendable {
         let weights = size * size * shape[2] * channels
         let formula = "(\(size) × \(size) × \(shape[2])) × \(channels)"
         shape = [shape[0], shape[1], channels]
-        layers.append(Layer(name: layerName, shape: shape, weightCount: weights, biasCount: channels, weightFormula: formula))
+        layers.append(
+          Layer(name: layerName, shape: shape, weightCount: weights, biasCount: channels, weightFormula: formula))
       case ("pool", let size?, nil) where shape.count == 3:
         shape = [shape[0] / size, shape[1] / size, shape[2]]
         layers.append(Layer(name: layerName, shape: shape, weightCount: 0, biasCount: 0, weightFormula: ""))
@@ -63,7 +64,8 @@ public struct ConvolutionalNetwork: Sendable {
         let weights = shape.reduce(1, *) * units
         let formula = (shape + [units]).map { "\($0)" }.joined(separator: " × ")
         shape = [units]
-        layers.append(Layer(name: layerName, shape: shape, weightCount: weights, biasCount: units, weightFormula: formula))
+        layers.append(
+          Layer(name: layerName, shape: shape, weightCount: weights, biasCount: units, weightFormula: formula))
       default: throw .invalidData(file: file, found: "layer \(layerName)")
       }
     }

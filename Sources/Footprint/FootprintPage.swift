@@ -9,7 +9,8 @@ public struct FootprintPage: Sendable {
   public let plots: [LinePlot]
 
   public init(
-    model: String, parameterCount: Int, bitsPerWeight: Double, footprint: Footprint, fits: [DeviceFit], plots: [LinePlot]
+    model: String, parameterCount: Int, bitsPerWeight: Double, footprint: Footprint, fits: [DeviceFit],
+    plots: [LinePlot]
   ) {
     self.model = model
     self.parameterCount = parameterCount
@@ -34,7 +35,8 @@ public struct FootprintPage: Sendable {
           + "<td class=\"n\">\(decimalBytes(Double(item.bytes)))<td>\(escaped(item.formula))")
     }
     lines.append(
-      "<tr><th>total<th><th class=\"n\">\(footprint.totalBytes)<th class=\"n\">\(decimalBytes(Double(footprint.totalBytes)))<th>")
+      "<tr><th>total<th><th class=\"n\">\(footprint.totalBytes)<th class=\"n\">\(decimalBytes(Double(footprint.totalBytes)))<th>"
+    )
     lines.append("</table>")
     for plot in plots { lines.append("<figure>\n\(plot.svg())\n</figure>") }
     if !fits.isEmpty { lines += devices() }

@@ -17,7 +17,8 @@ extension LinePlot {
       let value = top * Double(step) / 4
       let at = decimal(y(value), 1)
       lines.append(
-        "<line x1=\"\(left)\" x2=\"\(right)\" y1=\"\(at)\" y2=\"\(at)\" stroke=\"currentColor\" stroke-opacity=\"0.15\"/>")
+        "<line x1=\"\(left)\" x2=\"\(right)\" y1=\"\(at)\" y2=\"\(at)\" stroke=\"currentColor\" stroke-opacity=\"0.15\"/>"
+      )
       lines.append("<text x=\"\(left - 6)\" y=\"\(at)\" text-anchor=\"end\" dy=\"4\">\(decimalBytes(value))</text>")
     }
     for value in ticks {

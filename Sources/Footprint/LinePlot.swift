@@ -65,7 +65,8 @@ public struct LinePlot: Sendable {
       parts[2].points.append((x, Double(footprint.totalBytes)))
     }
     return LinePlot(
-      title: title, axis: "context, tokens", series: parts.map { Series(name: $0.name, points: $0.points) }, marks: marks,
+      title: title, axis: "context, tokens", series: parts.map { Series(name: $0.name, points: $0.points) },
+      marks: marks,
       isLogarithmic: true)
   }
 

@@ -70,7 +70,9 @@ struct TrainingLaw {
     var count = 0
     for tensor in model.tensors where tensor.role == .layers && tensor.shape.dimensions.count == 2 {
       guard lowRank.allMatrices || "\(tensor.name)".contains("attn_") else { continue }
-      sum = Formula("so far", count) + Formula("rank", lowRank.rank) * Formula("sides", tensor.shape.rows + tensor.shape.columns)
+      sum =
+        Formula("so far", count) + Formula("rank", lowRank.rank)
+        * Formula("sides", tensor.shape.rows + tensor.shape.columns)
       guard let value = sum.value else { throw .tooLarge(item: "adapters", formula: "\(sum)") }
       count = value
     }
@@ -85,7 +87,9 @@ struct TrainingLaw {
     let tokens = Formula("batch", request.batch) * Formula("sequence", request.context)
     let t = training.tensorParallel
     // A model without gates is of GPT's kind, with dropout after attention and feed-forward.
-    let isGated = model.tensors.contains { $0.name == "blk.0.ffn_gate.weight" || $0.name == "blk.0.ffn_gate_exps.weight" }
+    let isGated = model.tensors.contains {
+      $0.name == "blk.0.ffn_gate.weight" || $0.name == "blk.0.ffn_gate_exps.weight"
+    }
     let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
     let queries = dimensions.heads * dimensions.keyLength
     let keysAndValues = dimensions.keyValueHeads * (dimensions.keyLength + dimensions.valueLength)

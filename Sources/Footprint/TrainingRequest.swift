@@ -52,7 +52,8 @@ public struct TrainingRequest: Hashable, Sendable {
   public var lowRank: LowRank?
 
   public init(
-    optimizer: Optimizer = .adam, precision: Precision = .mixed, recomputation: Recomputation = .none, zeroStage: Int = 0,
+    optimizer: Optimizer = .adam, precision: Precision = .mixed, recomputation: Recomputation = .none,
+    zeroStage: Int = 0,
     dataParallel: Int = 1, tensorParallel: Int = 1, sequenceParallel: Bool = false, pipelineParallel: Int = 1,
     lowRank: LowRank? = nil
   ) {

@@ -34,9 +34,12 @@ public struct BlockFormat: Hashable, Sendable {
 }
 
 extension BlockFormat {
-  private init(_ name: String, _ kind: Kind, _ elements: Int, _ bytes: Int, ggml: UInt32? = nil, safetensors: String? = nil) {
+  private init(
+    _ name: String, _ kind: Kind, _ elements: Int, _ bytes: Int, ggml: UInt32? = nil, safetensors: String? = nil
+  ) {
     self.init(
-      name: name, kind: kind, elementsPerBlock: elements, bytesPerBlock: bytes, ggmlType: ggml, safetensorsName: safetensors)
+      name: name, kind: kind, elementsPerBlock: elements, bytesPerBlock: bytes, ggmlType: ggml,
+      safetensorsName: safetensors)
   }
 
   public static let f32 = BlockFormat("F32", .float, 1, 4, ggml: 0, safetensors: "F32")
@@ -91,7 +94,8 @@ extension BlockFormat {
     .mxfp4, .nvfp4, .q1_0, .q2_0,
   ]
 
-  private static let byGgmlType = Dictionary(uniqueKeysWithValues: all.compactMap { row in row.ggmlType.map { ($0, row) } })
+  private static let byGgmlType = Dictionary(
+    uniqueKeysWithValues: all.compactMap { row in row.ggmlType.map { ($0, row) } })
   private static let bySafetensorsName = Dictionary(
     uniqueKeysWithValues: all.compactMap { row in row.safetensorsName.map { ($0, row) } })
 

@@ -22,7 +22,9 @@ extension TensorRef {
   public func reorderedHeads(to order: RotaryOrder, headDimension: Int) -> TensorRef {
     var result = self
     let rows = order.rowOrder(dimension: headDimension)
-    let isInverse = { (earlier: [Int]) in earlier.count == rows.count && rows.indices.allSatisfy { earlier[rows[$0]] == $0 } }
+    let isInverse = { (earlier: [Int]) in
+      earlier.count == rows.count && rows.indices.allSatisfy { earlier[rows[$0]] == $0 }
+    }
     switch source {
     case let earlier as RowPermutation where isInverse(earlier.order): result.source = earlier.base
     case let earlier as ElementPermutation where isInverse(earlier.order): result.source = earlier.base

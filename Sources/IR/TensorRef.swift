@@ -10,7 +10,9 @@ public struct TensorRef: Sendable {
   public var format: BlockFormat
   public var source: any TensorSource
 
-  public init(name: ByteString, sourceName: ByteString? = nil, shape: Shape, format: BlockFormat, source: any TensorSource) {
+  public init(
+    name: ByteString, sourceName: ByteString? = nil, shape: Shape, format: BlockFormat, source: any TensorSource
+  ) {
     self.name = name
     self.sourceName = sourceName ?? name
     self.shape = shape

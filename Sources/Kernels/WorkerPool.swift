@@ -45,7 +45,8 @@ import CKernels
         for i in arguments.indices {
           let count = tasks(unsafe arguments[i])
           unsafe operations.initializeElement(
-            at: i, to: quern_operation(task: task, arguments: arguments.baseAddress.map { unsafe $0 + i }, count: count))
+            at: i, to: quern_operation(task: task, arguments: arguments.baseAddress.map { unsafe $0 + i }, count: count)
+          )
         }
         unsafe withUnsafePointer(to: quern_operations(operations: operations.baseAddress, count: operations.count)) {
           unsafe quern_pool_run_all(pool, $0)

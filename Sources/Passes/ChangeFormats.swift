@@ -20,7 +20,9 @@ public struct ChangeFormats: Pass {
 
   public func requires(_ model: Model) throws(PassError) {
     for step in plan.steps {
-      guard let tensor = model[step.name] else { throw PassError(pass: name, tensor: step.name, problem: "is not in the model") }
+      guard let tensor = model[step.name] else {
+        throw PassError(pass: name, tensor: step.name, problem: "is not in the model")
+      }
       guard step.to != tensor.format else { continue }
       guard Codec.for(tensor.format, kernels: kernels) != nil else {
         throw PassError(pass: name, tensor: step.name, problem: "cannot decode \(tensor.format.name)")

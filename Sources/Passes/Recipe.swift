@@ -21,7 +21,9 @@ public struct Recipe: Sendable {
   private let formats: [(target: Target, preferences: [BlockFormat])]
 
   init(parsing bytes: [UInt8], file: String) throws(DescriptorError) {
-    guard let json = try? JSONValue.parse(bytes), let root = json.object else { throw .invalid(file: file, key: "object") }
+    guard let json = try? JSONValue.parse(bytes), let root = json.object else {
+      throw .invalid(file: file, key: "object")
+    }
     guard let name = root["recipe"]?.string, let summary = root["describes"]?.string else {
       throw .invalid(file: file, key: "recipe")
     }
@@ -61,7 +63,9 @@ public struct Recipe: Sendable {
     var steps: [QuantizationPlan.Step] = []
     for tensor in model.tensors {
       var (format, reason) = choice(for: tensor, headIsTied: headIsTied)
-      if let override = overrides.first(where: { $0.matches(tensor.name) }) {
+      if let override = overrides.first(where: { $0.matches(tensor.name) }),
+        override.applies(to: tensor)
+      {
         guard override.format.byteCount(elements: tensor.shape.columns) != nil else {
           throw PassError(
             pass: "plan", tensor: tensor.name,
@@ -78,7 +82,8 @@ public struct Recipe: Sendable {
     guard tensor.format.kind != .integer else { return (tensor.format, "integers stay") }
     guard tensor.shape.dimensions.count > 1 else { return (.f32, "vectors stay F32") }
     let isEmbedding = tensor.name == "token_embd.weight"
-    let target: Target = tensor.name == "output.weight" || (isEmbedding && headIsTied) ? .head : isEmbedding ? .embedding : .matrix
+    let target: Target =
+      tensor.name == "output.weight" || (isEmbedding && headIsTied) ? .head : isEmbedding ? .embedding : .matrix
     let preferences = formats.first { $0.target == target }?.preferences ?? []
     for (position, format) in preferences.enumerated() where format.byteCount(elements: tensor.shape.columns) != nil {
       return (format, position == 0 ? target.rawValue : "\(target.rawValue), rows of \(tensor.shape.columns)")
@@ -94,11 +99,17 @@ public struct FormatOverride: Sendable {
 
   /// Nil when the text has no `=`, the pattern is no regular expression, or the type is unknown.
   public init?(_ text: String) {
-    guard let equals = text.lastIndex(of: "="), let format = BlockFormat.named(String(text[text.index(after: equals)...])),
+    guard let equals = text.lastIndex(of: "="),
+      let format = BlockFormat.named(String(text[text.index(after: equals)...])),
       (try? Regex(String(text[..<equals]))) != nil
     else { return nil }
     pattern = String(text[..<equals])
     self.format = format
+  }
+
+  /// Whether the tensor may take the format: runtimes read norms and biases as floats, and integers are no weights.
+  public func applies(to tensor: TensorRef) -> Bool {
+    tensor.format.kind != .integer && (tensor.shape.dimensions.count > 1 || format.kind != .packed)
   }
 
   /// Whether the pattern is found in the name.

@@ -36,7 +36,9 @@ public struct Sampler: Sendable {
       if let cut = weights.firstIndex(where: { weight in
         mass += weight / total
         return mass >= topP
-      }) { weights.removeLast(weights.count - cut - 1) }
+      }) {
+        weights.removeLast(weights.count - cut - 1)
+      }
       var target = uniform() * weights.reduce(0, +)
       for (weight, candidate) in zip(weights, best) {
         target -= weight

@@ -72,7 +72,8 @@ public final class Session {
       * (transformer.arithmetic == .exact ? 4 : 2) + configuration.rotary.dimensionCount * 4
     let perToken =
       2 * configuration.width + 2 * configuration.feedForwardWidth
-      + (configuration.headCount + configuration.keyValueHeadCount) * (configuration.keyLength + configuration.valueLength)
+      + (configuration.headCount + configuration.keyValueHeadCount)
+      * (configuration.keyLength + configuration.valueLength)
     return Double(capacity) * Double(perPosition) + Double(min(batch, capacity)) * Double(perToken) * 4
       + Double(min(logitsBatch, capacity)) * Double(configuration.vocabularySize) * 4
   }

@@ -20,7 +20,9 @@ public final class Transformer: Sendable {
     _ model: Model, graph: Graph, arithmetic: Arithmetic, processor: Processor,
     progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(RuntimeError) {
-    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch { throw .catalog(error) }
+    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
+      throw .catalog(error)
+    }
     let headWidth = max(configuration.keyLength, configuration.valueLength)
     guard headWidth <= Self.widestHead else { throw .headTooWide(headWidth, limit: Self.widestHead) }
     self.arithmetic = arithmetic

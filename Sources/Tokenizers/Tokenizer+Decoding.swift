@@ -98,7 +98,8 @@ public struct StreamingDecoder: Sendable {
   private static func unfinishedCount(_ bytes: [UInt8]) -> Int {
     for count in 1...3 where count <= bytes.count {
       let byte = bytes[bytes.count - count]
-      let needed = byte >= 0xF0 && byte < 0xF5 ? 4 : byte >= 0xE0 && byte < 0xF0 ? 3 : byte >= 0xC2 && byte < 0xE0 ? 2 : 0
+      let needed =
+        byte >= 0xF0 && byte < 0xF5 ? 4 : byte >= 0xE0 && byte < 0xF0 ? 3 : byte >= 0xC2 && byte < 0xE0 ? 2 : 0
       if needed > 0 { return needed > count ? count : 0 }
       if byte & 0xC0 != 0x80 { return 0 }
     }

@@ -20,7 +20,8 @@ public struct Distortion: Sendable, Hashable {
   public static func measure(
     _ reference: TensorRef, _ candidate: TensorRef, kernels: Kernels, pool: WorkerPool
   ) throws(FileError) -> Distortion? {
-    guard let left = Codec.for(reference.format, kernels: kernels), let right = Codec.for(candidate.format, kernels: kernels)
+    guard let left = Codec.for(reference.format, kernels: kernels),
+      let right = Codec.for(candidate.format, kernels: kernels)
     else { return nil }
     let rowsPerSlab = max(1, 65536 / max(1, reference.shape.columns))
     let slabs = (reference.shape.rows + rowsPerSlab - 1) / rowsPerSlab

@@ -2,7 +2,6 @@ import Bytes
 import Catalog
 import Conversion
 import Footprint
-import Glibc
 import IR
 import SystemPackage
 
@@ -14,7 +13,7 @@ struct DescribedModel {
   /// A path that exists is opened; anything else is looked up as a name.
   init(_ text: String) throws {
     title = text
-    let exists = unsafe access(text, F_OK) == 0
+    let exists = FileSystem.exists(FilePath(text))
     let released = try ReleasedModels(Catalog())
     if !exists, let found = try released.model(named: text) {
       let source = NoWeights(name: found.name)
@@ -36,6 +35,7 @@ private struct NoWeights: TensorSource {
   let name: String
 
   func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
-    throw .system(operation: "read weights (only the name is known)", path: FilePath(name), errno: .noSuchFileOrDirectory)
+    throw .system(
+      operation: "read weights (only the name is known)", path: FilePath(name), errno: .noSuchFileOrDirectory)
   }
 }

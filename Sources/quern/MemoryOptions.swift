@@ -20,7 +20,8 @@ struct MemoryOptions: ParsableArguments {
   @Option(help: "Tokens of a prompt computed at a time (default: the profile's).")
   var ubatch: Int?
 
-  @Option(help: ArgumentHelp("Whether attention scores are never stored (default: the profile's).", valueName: "on|off"))
+  @Option(
+    help: ArgumentHelp("Whether attention scores are never stored (default: the profile's).", valueName: "on|off"))
   var flashAttention: String?
 
   @Option(help: ArgumentHelp("A device it should fit, such as 'RTX 3060'; several may be given.", valueName: "name"))

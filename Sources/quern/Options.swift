@@ -22,7 +22,8 @@ struct CommonOptions: ParsableArguments {
 
   func processor() throws -> Processor {
     let wanted = isa ?? Environment["QUERN_ISA"]
-    let kernels = try wanted.map { name throws(KernelSelectionError) in try Kernels.named(name.lowercased()) } ?? Kernels.best()
+    let kernels =
+      try wanted.map { name throws(KernelSelectionError) in try Kernels.named(name.lowercased()) } ?? Kernels.best()
     return Processor(kernels: kernels, pool: WorkerPool(threads: threads ?? Environment.processorCount))
   }
 }

@@ -23,7 +23,9 @@ struct OutputOptions: ParsableArguments {
 
   func container() throws -> OutputContainer {
     let output = try requiredOutput()
-    guard let to else { return output.lastComponent?.string.lowercased().hasSuffix(".gguf") == true ? .gguf : .safetensors }
+    guard let to else {
+      return output.lastComponent?.string.lowercased().hasSuffix(".gguf") == true ? .gguf : .safetensors
+    }
     guard let container = OutputContainer(rawValue: to.lowercased()) else {
       throw UsageError("--to takes gguf or safetensors, not '\(to)'")
     }
@@ -89,7 +91,9 @@ struct OutputOptions: ParsableArguments {
       "seconds": .double(seconds), "peakResidentBytes": .integer(Environment.peakResidentBytes),
       "tensors": .array(
         result.tensors.map { tensor in
-          var row: JSONObject = ["name": .string(tensor.name), "from": .text(tensor.from.name), "to": .text(tensor.to.name)]
+          var row: JSONObject = [
+            "name": .string(tensor.name), "from": .text(tensor.from.name), "to": .text(tensor.to.name),
+          ]
           row["rmse"] = tensor.rootMeanSquareError.map { .double($0) } ?? .double(0)
           row["relativeError"] = tensor.relativeError.map { .double($0) }
           return .object(row)
@@ -116,9 +120,13 @@ struct ByteSize {
     guard let value = Double(number), value >= 0 else { return nil }
     let unit = String(compact.dropFirst(number.count))
     let factor: Double
-    if let power = powers[unit] { factor = (0..<power).reduce(1) { product, _ in product * 1000 } }
-    else if let power = binary[unit] { factor = (0..<power).reduce(1) { product, _ in product * 1024 } }
-    else { return nil }
+    if let power = powers[unit] {
+      factor = (0..<power).reduce(1) { product, _ in product * 1000 }
+    } else if let power = binary[unit] {
+      factor = (0..<power).reduce(1) { product, _ in product * 1024 }
+    } else {
+      return nil
+    }
     guard value * factor < 9e18 else { return nil }
     bytes = Int(value * factor)
   }

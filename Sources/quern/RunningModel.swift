@@ -27,7 +27,8 @@ struct RunningModel {
   init(_ opened: OpenedModel, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
     self.opened = opened
     guard opened.checkpoint.container != .configuration else {
-      throw ConversionError.unrecognized(path: opened.checkpoint.path, detail: "a configuration has no weights to compute with")
+      throw ConversionError.unrecognized(
+        path: opened.checkpoint.path, detail: "a configuration has no weights to compute with")
     }
     let progress = Progress("load", total: opened.model.tensorByteCount, unit: .bytes, isShown: !isQuiet)
     do {
@@ -52,7 +53,8 @@ struct RunningModel {
     guard needed < Double(memory) else {
       let size = needed < 1e18 ? Format.bytes(Int(needed)) : "more memory than there is"
       throw UsageError(
-        "\(Format.grouped(capacity)) tokens need \(size) for their cache and buffers; this machine has \(Format.bytes(memory)) of memory")
+        "\(Format.grouped(capacity)) tokens need \(size) for their cache and buffers; this machine has \(Format.bytes(memory)) of memory"
+      )
     }
     return Session(transformer, capacity: capacity)
   }
@@ -64,7 +66,8 @@ struct RunningModel {
 extension OpenedModel {
   func tokenizer() throws -> Tokenizer {
     guard let model = model.tokenizer else {
-      throw ConversionError.unrecognized(path: checkpoint.path, detail: "it has no tokenizer; put its tokenizer.json beside it")
+      throw ConversionError.unrecognized(
+        path: checkpoint.path, detail: "it has no tokenizer; put its tokenizer.json beside it")
     }
     do { return try Tokenizer(model) } catch { throw ConversionError.tokenizer(path: checkpoint.path, error) }
   }

@@ -6,7 +6,9 @@ enum UsageMessage {
   static func text(for error: any Error, arguments: [String]) -> String {
     let commands = Quern.configuration.subcommands.map { $0._commandName }
     if let word = arguments.first, !word.hasPrefix("-"), word != "help", !commands.contains(word) {
-      let advice = nearest(to: word, among: commands).map { "did you mean '\($0)'?" } ?? "there are: \(commands.joined(separator: ", "))"
+      let advice =
+        nearest(to: word, among: commands).map { "did you mean '\($0)'?" }
+        ?? "there are: \(commands.joined(separator: ", "))"
       return "no command is called '\(word)'; \(advice)"
     }
     let usage = Quern.fullMessage(for: error).split(separator: "\n").map(String.init)

@@ -15,7 +15,9 @@ enum VerificationReport {
       "top token       agrees in \(Format.percent(result.topTokenAgreement))",
     ]
     if !result.layerErrors.isEmpty {
-      lines.append("layers          " + sparkline(result.layerErrors) + "  relative error of the state, worst \(Format.percent(result.layerErrors.max() ?? 0))")
+      lines.append(
+        "layers          " + sparkline(result.layerErrors)
+          + "  relative error of the state, worst \(Format.percent(result.layerErrors.max() ?? 0))")
     }
     if !distortions.isEmpty {
       var table = Table([
@@ -23,7 +25,9 @@ enum VerificationReport {
         .init(title: "relative error", alignsRight: true), .init(title: "largest", alignsRight: true),
       ])
       for row in distortions.sorted(by: { ($0.relative, $1.name) > ($1.relative, $0.name) }).prefix(5) {
-        table.add(row.name.text, "\(row.reference.name) → \(row.candidate.name)", Format.percent(row.relative), Format.short(row.largest))
+        table.add(
+          row.name.text, "\(row.reference.name) → \(row.candidate.name)", Format.percent(row.relative),
+          Format.short(row.largest))
       }
       lines += ["", table.text()]
     }

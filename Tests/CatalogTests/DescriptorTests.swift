@@ -9,7 +9,9 @@ import Testing
     let architectures = try Catalog().architectures
     #expect(!architectures.isEmpty)
     #expect(architectures.count == FormatFiles.all(in: "Architectures/").count)
-    for names in [architectures.map(\.family), architectures.flatMap(\.modelTypes), architectures.flatMap(\.architectureNames)] {
+    for names in [
+      architectures.map(\.family), architectures.flatMap(\.modelTypes), architectures.flatMap(\.architectureNames),
+    ] {
       #expect(Set(names).count == names.count, "\(names)")
     }
   }
@@ -88,7 +90,9 @@ import Testing
     #expect(try #require(Expression(text)).value { names[$0] } == nil)
   }
 
-  @Test("what is no expression", arguments: ["", "a +", "* a", "(a", "a)", "a b +", "a + + b", "99999999999999999999", "a % b", "()"])
+  @Test(
+    "what is no expression",
+    arguments: ["", "a +", "* a", "(a", "a)", "a b +", "a + + b", "99999999999999999999", "a % b", "()"])
   func malformed(text: String) { #expect(Expression(text) == nil) }
 }
 

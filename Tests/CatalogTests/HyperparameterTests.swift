@@ -14,22 +14,33 @@ import Testing
       (#""rope_scaling": null"#, "rope.scaling.type", .string("none")),
       (#""rope_scaling": {"type": "linear", "factor": 2.0}"#, "rope.scaling.type", .string("linear")),
       (#""rope_scaling": {"rope_type": "linear", "factor": 2}"#, "rope.scaling.factor", .number(2)),
-      (#""rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}"#,
-        "rope.scaling.original_context_length", .integer(64)),
-      (#""rope_parameters": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}"#,
-        "rope.scaling.high_freq_factor", .number(4)),
-      (#""rope_parameters": {"rope_type": "yarn", "beta_fast": 16, "attention_factor": 1.5}"#,
-        "rope.scaling.attention_factor", .number(1.5)),
+      (
+        #""rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}"#,
+        "rope.scaling.original_context_length", .integer(64)
+      ),
+      (
+        #""rope_parameters": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}"#,
+        "rope.scaling.high_freq_factor", .number(4)
+      ),
+      (
+        #""rope_parameters": {"rope_type": "yarn", "beta_fast": 16, "attention_factor": 1.5}"#,
+        "rope.scaling.attention_factor", .number(1.5)
+      ),
       ("", "attention.key_length", .integer(16)), (#""head_dim": null"#, "attention.key_length", .integer(16)),
-      (#""head_dim": 24"#, "attention.key_length", .integer(24)), (#""head_dim": 24"#, "attention.value_length", .integer(24)),
+      (#""head_dim": 24"#, "attention.key_length", .integer(24)),
+      (#""head_dim": 24"#, "attention.value_length", .integer(24)),
       (#""head_dim": 24"#, "rope.dimension_count", .integer(24)),
-      ("", "attention.head_count_kv", .integer(4)), (#""num_key_value_heads": 2"#, "attention.head_count_kv", .integer(2)),
+      ("", "attention.head_count_kv", .integer(4)),
+      (#""num_key_value_heads": 2"#, "attention.head_count_kv", .integer(2)),
       (#""num_key_value_heads": null"#, "attention.head_count_kv", .integer(4)),
-      ("", "attention.sliding_window", .integer(0)), (#""sliding_window": null"#, "attention.sliding_window", .integer(0)),
+      ("", "attention.sliding_window", .integer(0)),
+      (#""sliding_window": null"#, "attention.sliding_window", .integer(0)),
       (#""sliding_window": 12"#, "attention.sliding_window", .integer(12)),
       ("", "attention.qkv_bias", .bool(false)), (#""attention_bias": true"#, "attention.qkv_bias", .bool(true)),
-      (#""attention_bias": true"#, "attention.output_bias", .bool(true)), (#""mlp_bias": true"#, "feed_forward.bias", .bool(true)),
-      (#""tie_word_embeddings": true"#, "output.tied", .bool(true)), (#""tie_word_embeddings": false"#, "output.tied", .bool(false)),
+      (#""attention_bias": true"#, "attention.output_bias", .bool(true)),
+      (#""mlp_bias": true"#, "feed_forward.bias", .bool(true)),
+      (#""tie_word_embeddings": true"#, "output.tied", .bool(true)),
+      (#""tie_word_embeddings": false"#, "output.tied", .bool(false)),
       (#""hidden_act": "gelu""#, "feed_forward.activation", .string("gelu")),
       (#""rms_norm_eps": 1e-05"#, "attention.layer_norm_rms_epsilon", .number(1e-5)),
       (#""max_position_embeddings": 131072"#, "context_length", .integer(131072)),
@@ -55,7 +66,8 @@ import Testing
   @Test(
     "what cannot be is refused, with the key",
     arguments: [
-      (#""hidden_size": null"#, "hidden_size"), (#""hidden_size": "64""#, "hidden_size"), (#""hidden_size": -64"#, "hidden_size"),
+      (#""hidden_size": null"#, "hidden_size"), (#""hidden_size": "64""#, "hidden_size"),
+      (#""hidden_size": -64"#, "hidden_size"),
       (#""hidden_size": 64.5"#, "hidden_size"), (#""num_hidden_layers": 10000000"#, "num_hidden_layers"),
       (#""hidden_size": 0"#, "hidden_size"), (#""num_attention_heads": 0"#, "num_attention_heads"),
       (#""head_dim": 15"#, "head_dim"), (#""vocab_size": 99999999999999"#, "vocab_size"),
@@ -85,7 +97,8 @@ import Testing
   func gguf() throws {
     var metadata = Metadata()
     for (key, value) in [
-      ("vocab_size", 320), ("context_length", 256), ("embedding_length", 64), ("block_count", 2), ("feed_forward_length", 160),
+      ("vocab_size", 320), ("context_length", 256), ("embedding_length", 64), ("block_count", 2),
+      ("feed_forward_length", 160),
       ("attention.head_count", 4), ("attention.head_count_kv", 2),
     ] {
       metadata[ByteString("llama.\(key)")] = .uint32(UInt32(value))

@@ -75,10 +75,12 @@ import Testing
     #expect(throws: CatalogError.self) { try llama().match(stored, naming: .huggingFace, hyperparameters: values) }
   }
 
-  @Test("canonical names", arguments: [
-    ("model.layers.11.self_attn.q_proj.weight", "blk.11.attn_q.weight"), ("lm_head.weight", "output.weight"),
-    ("model.embed_tokens.weight", "token_embd.weight"), ("other", nil), ("model.layers.x.mlp.up_proj.weight", nil),
-  ] as [(String, ByteString?)])
+  @Test(
+    "canonical names",
+    arguments: [
+      ("model.layers.11.self_attn.q_proj.weight", "blk.11.attn_q.weight"), ("lm_head.weight", "output.weight"),
+      ("model.embed_tokens.weight", "token_embd.weight"), ("other", nil), ("model.layers.x.mlp.up_proj.weight", nil),
+    ] as [(String, ByteString?)])
   func canonical(name: String, expected: ByteString?) throws {
     #expect(try llama().canonicalName(of: ByteString(name), naming: .huggingFace) == expected)
   }

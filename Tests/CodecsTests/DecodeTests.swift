@@ -30,7 +30,8 @@ import Testing
       let bytes = noise.bytes(blockCount * format.bytesPerBlock)
       let expected = bits(twin.decodeAll(bytes))
       for (table, codec) in codecs(of: format) {
-        #expect(bits(codec.decode(bytes, count: blockCount * format.elementsPerBlock)) == expected, "\(table) \(blockCount)")
+        #expect(
+          bits(codec.decode(bytes, count: blockCount * format.elementsPerBlock)) == expected, "\(table) \(blockCount)")
       }
     }
   }

@@ -52,7 +52,9 @@ import Testing
     if format.elementsPerBlock == 1 { inputs += [1, 7, 17, 33, 255].map { Self.noisy($0, seed: 5) } }
     for values in inputs {
       let weights = (0..<format.elementsPerBlock).map { Float($0 % 5) }
-      let all = codecs(of: format).map { ($0.table, $0.codec.encode(values), $0.codec.encode(values, importance: weights)) }
+      let all = codecs(of: format).map {
+        ($0.table, $0.codec.encode(values), $0.codec.encode(values, importance: weights))
+      }
       let generic = try #require(all.last)
       for (table, plain, weighted) in all {
         #expect(plain.bytes == generic.1.bytes && weighted.bytes == generic.2.bytes, "\(table)")
@@ -136,7 +138,9 @@ import Testing
     let weights = (0..<columns).map { $0 % 3 == 0 ? Float(20) : 0.1 }
     let plain = codec.decode(codec.encode(values).bytes, count: values.count)
     let weighted = codec.decode(codec.encode(values, importance: weights).bytes, count: values.count)
-    let gain = squaredError(values[...], weighted[...], weights: weights) / squaredError(values[...], plain[...], weights: weights)
+    let gain =
+      squaredError(values[...], weighted[...], weights: weights)
+      / squaredError(values[...], plain[...], weights: weights)
     #expect(gain < 0.97)
     #expect(codec.encode(values, importance: [Float](repeating: 1, count: columns)).bytes == codec.encode(values).bytes)
     // Weights of zero leave nothing to choose by, and must still encode.

@@ -9,7 +9,8 @@ import Testing
   struct Unexpected: Error {}
 
   @Test func trainedTensorsLoseLessThanWithLlamaQuantize() throws {
-    guard case .object(let tensors) = try JSONValue.parse(try fixture("vectors/codecs/llama-quantize-errors.json")) else {
+    guard case .object(let tensors) = try JSONValue.parse(try fixture("vectors/codecs/llama-quantize-errors.json"))
+    else {
       throw Unexpected()
     }
     let file = try fixture("models/kjv-llama/model.safetensors")

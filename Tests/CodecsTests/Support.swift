@@ -45,7 +45,9 @@ extension Codec {
 
 extension ReferenceCodec {
   func decodeAll(_ bytes: [UInt8]) -> [Float] {
-    stride(from: 0, to: bytes.count, by: format.bytesPerBlock).flatMap { decode(Array(bytes[$0..<$0 + format.bytesPerBlock])) }
+    stride(from: 0, to: bytes.count, by: format.bytesPerBlock).flatMap {
+      decode(Array(bytes[$0..<$0 + format.bytesPerBlock]))
+    }
   }
   func encodeAll(_ values: [Float]) -> [UInt8]? {
     guard let encode else { return nil }

@@ -78,7 +78,9 @@ struct Damage: Sendable, CustomTestStringConvertible {
     },
     .init(name: "config.json is cut", words: ["config.json"]) { try $0.truncate("config.json", to: 0.5) },
     .init(name: "config.json is empty", words: ["config.json"]) { try $0.write([], to: "config.json") },
-    .init(name: "config.json is an array", words: ["config.json"]) { try $0.write(Array("[1]".utf8), to: "config.json") },
+    .init(name: "config.json is an array", words: ["config.json"]) {
+      try $0.write(Array("[1]".utf8), to: "config.json")
+    },
     .init(name: "no config.json", words: ["config.json"]) { $0.remove("config.json") },
     .init(name: "no weights", words: ["model", "safetensors"]) { $0.remove("model.safetensors") },
     .init(name: "a value of another type", words: ["config.json", "hidden_size"]) {
@@ -114,7 +116,8 @@ struct Damage: Sendable, CustomTestStringConvertible {
     let model = try TestModel()
     try row.damage(model)
     for command in [
-      ["inspect", model.path.string], ["quantize", model.path.string, "-o", model.scratch.path.appending("out.gguf").string],
+      ["inspect", model.path.string],
+      ["quantize", model.path.string, "-o", model.scratch.path.appending("out.gguf").string],
       ["convert", model.path.string, "-o", model.scratch.path.appending("out").string],
     ] {
       try expectFailure(command, status: row.status, words: row.words, lines: row.lines, keeping: model.scratch.path)
@@ -170,7 +173,9 @@ struct Damage: Sendable, CustomTestStringConvertible {
     try expectFailure(["inspect", "/dev/null"], status: 4, words: ["/dev/null", "regular file"])
   }
 
-  @Test("a configuration alone says so where weights are needed", arguments: ["run", "verify", "convert", "bench", "logits"])
+  @Test(
+    "a configuration alone says so where weights are needed",
+    arguments: ["run", "verify", "convert", "bench", "logits"])
   func configurationAlone(command: String) throws {
     let model = try TestModel()
     model.remove("model.safetensors")
@@ -181,7 +186,10 @@ struct Damage: Sendable, CustomTestStringConvertible {
       case "verify": ["--text", kjv.appending("eval.txt").string]
       case "convert": ["-o", model.scratch.path.appending("o.gguf").string]
       case "logits":
-        ["--ids", fixtures.appending("conformance/llama/golden.safetensors").string, "-o", model.scratch.path.appending("o").string]
+        [
+          "--ids", fixtures.appending("conformance/llama/golden.safetensors").string, "-o",
+          model.scratch.path.appending("o").string,
+        ]
       default: []
       }
     try expectFailure([command, config] + rest, status: 4, words: ["config.json"], keeping: model.scratch.path)

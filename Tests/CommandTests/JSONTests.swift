@@ -6,7 +6,9 @@ import Testing
 /// The keys that scripts rely on.
 @Suite struct JSONTests {
   /// Runs a command with --json and checks that its object has each of `paths`; `tensors.name` looks into the first row.
-  static func check(_ arguments: [String], has paths: [String], sourceLocation: SourceLocation = #_sourceLocation) throws -> JSONObject {
+  static func check(_ arguments: [String], has paths: [String], sourceLocation: SourceLocation = #_sourceLocation)
+    throws -> JSONObject
+  {
     let outcome = try Quern.run(arguments + ["--json"])
     #expect(outcome.status == 0, "\(outcome.errors)", sourceLocation: sourceLocation)
     let object = try outcome.json()
@@ -25,21 +27,26 @@ import Testing
     let json = try Self.check(
       ["inspect", kjv.string],
       has: [
-        "architecture", "parameterCount", "tensorCount", "container", "fileBytes", "encodings.BF16", "hyperparameters.block_count",
-        "tokenizer.kind", "tokenizer.vocabularySize", "tensors.name", "tensors.sourceName", "tensors.shape", "tensors.type",
+        "architecture", "parameterCount", "tensorCount", "container", "fileBytes", "encodings.BF16",
+        "hyperparameters.block_count",
+        "tokenizer.kind", "tokenizer.vocabularySize", "tensors.name", "tensors.sourceName", "tensors.shape",
+        "tensors.type",
         "tensors.byteCount",
       ])
     #expect(json["architecture"]?.string == "llama" && json["container"]?.string == "safetensors")
     #expect(json["tensorCount"]?.int == json["tensors"]?.array?.count)
     #expect(json["parameterCount"]?.int == 6_819_072)
-    _ = try Self.check(["inspect", kjv.appending("config.json").string], has: ["architecture", "parameterCount", "tensors.shape"])
+    _ = try Self.check(
+      ["inspect", kjv.appending("config.json").string], has: ["architecture", "parameterCount", "tensors.shape"])
   }
 
   @Test func quantizeAndConvert() throws {
     let scratch = Scratch()
     let keys = [
-      "output", "container", "fileBytes", "bitsPerWeight", "seconds", "peakResidentBytes", "tensors.name", "tensors.from",
-      "tensors.to", "tensors.rmse", "report.consumed", "report.produced", "report.ignored", "report.missing", "report.unexpected",
+      "output", "container", "fileBytes", "bitsPerWeight", "seconds", "peakResidentBytes", "tensors.name",
+      "tensors.from",
+      "tensors.to", "tensors.rmse", "report.consumed", "report.produced", "report.ignored", "report.missing",
+      "report.unexpected",
     ]
     let target = scratch.path.appending("out.gguf")
     let json = try Self.check(["quantize", kjv.string, "-o", target.string, "--recipe", "q8_0"], has: keys)
@@ -48,10 +55,13 @@ import Testing
     #expect(json["output"]?.string == ByteString(target.string))
     #expect(try #require(json["peakResidentBytes"]?.int) < 200_000_000)
     #expect(json["report"]?["missing"]?.array?.count == 0 && json["report"]?["unexpected"]?.array?.count == 0)
-    _ = try Self.check(["convert", target.string, "-o", scratch.path.appending("d").string, "--dtype", "f16"], has: keys)
+    _ = try Self.check(
+      ["convert", target.string, "-o", scratch.path.appending("d").string, "--dtype", "f16"], has: keys)
     _ = try Self.check(
       ["quantize", kjv.string, "--dry-run"],
-      has: ["tensorBytes", "bitsPerWeight", "tensors.name", "tensors.shape", "tensors.from", "tensors.to", "tensors.reason"])
+      has: [
+        "tensorBytes", "bitsPerWeight", "tensors.name", "tensors.shape", "tensors.from", "tensors.to", "tensors.reason",
+      ])
   }
 
   @Test func memory() throws {
@@ -64,7 +74,9 @@ import Testing
     #expect(parts.reduce(0, +) == json["totalBytes"]?.int && json["context"]?.int == 256)
     let other = try Self.check(
       ["memory", kjv.appending("config.json").string, "--recipe", "int4", "--vram", "1GB"],
-      has: keys + ["devices.name", "devices.memoryBytes", "devices.fits", "devices.headroomBytes", "devices.maxContext"])
+      has: keys + [
+        "devices.name", "devices.memoryBytes", "devices.fits", "devices.headroomBytes", "devices.maxContext",
+      ])
     #expect(try #require(other["weightsBytes"]?.int) < #require(json["weightsBytes"]?.int))
   }
 
@@ -76,23 +88,29 @@ import Testing
     let json = try Self.check(
       ["verify", kjv.string, target] + text,
       has: [
-        "reference.perplexity", "candidate.perplexity", "perplexityRatio", "kld.mean", "kld.meanError", "kld.median", "kld.p90",
+        "reference.perplexity", "candidate.perplexity", "perplexityRatio", "kld.mean", "kld.meanError", "kld.median",
+        "kld.p90",
         "kld.p99", "kld.max", "topTokenAgreement", "tokens", "context", "layers", "tensors.name", "passed",
       ])
     #expect(json["passed"]?.bool == true && json["context"]?.int == 64 && json["tokens"]?.int == 3 * 31)
     #expect(try #require(json["kld"]?["mean"]?.double) > 0)
     #expect(json["layers"]?.array?.count == 6)
     _ = try Self.check(["verify", kjv.string] + text, has: ["reference.perplexity", "tokens", "context"])
-    for (threshold, word) in [("--max-kld=0.000001", "divergence"), ("--min-agreement=100%", "agree"), ("--max-ppl-increase=0", "perplexity")] {
+    for (threshold, word) in [
+      ("--max-kld=0.000001", "divergence"), ("--min-agreement=100%", "agree"), ("--max-ppl-increase=0", "perplexity"),
+    ] {
       let outcome = try Quern.run(["verify", kjv.string, target, "--json", threshold] + text)
       // A candidate may be better than its reference by chance.
       guard word != "perplexity" || outcome.status != 0 else { continue }
-      #expect(outcome.status == 3 && outcome.errors.contains(word) && outcome.errorLines.count == 1, "\(outcome.errors)")
+      #expect(
+        outcome.status == 3 && outcome.errors.contains(word) && outcome.errorLines.count == 1, "\(outcome.errors)")
       #expect(try outcome.json()["passed"]?.bool == false)
     }
-    let met = try Quern.run(["verify", kjv.string, target, "--max-kld", "5", "--min-agreement", "1%", "--max-ppl-increase", "500%"] + text)
+    let met = try Quern.run(
+      ["verify", kjv.string, target, "--max-kld", "5", "--min-agreement", "1%", "--max-ppl-increase", "500%"] + text)
     #expect(met.status == 0 && met.errors.isEmpty && met.output.contains("perplexity"))
-    let same = try Self.check(["verify", kjv.string, kjv.string, "--max-kld", "0", "--min-agreement", "100%"] + text, has: ["passed"])
+    let same = try Self.check(
+      ["verify", kjv.string, kjv.string, "--max-kld", "0", "--min-agreement", "100%"] + text, has: ["passed"])
     #expect(same["kld"]?["max"]?.double == 0 && same["perplexityRatio"]?.double == 1)
   }
 
@@ -103,7 +121,8 @@ import Testing
     let binary = try scratch.write([0x41, 0xFF, 0xFE, 0x42], to: "binary.txt").string
     try expectFailure(["verify", kjv.string, "--text", empty], status: 2, words: ["empty.txt", "0 tokens"])
     try expectFailure(["verify", kjv.string, "--text", binary], status: 4, words: ["binary.txt", "UTF-8"])
-    try expectFailure(["verify", kjv.string, "--text", scratch.path.appending("none").string], status: 1, words: ["none", "No such"])
+    try expectFailure(
+      ["verify", kjv.string, "--text", scratch.path.appending("none").string], status: 1, words: ["none", "No such"])
     let plain = fixtures.appending("conformance/llama").string
     try expectFailure(["verify", plain, "--text", empty], status: 4, words: ["llama", "tokenizer"])
     try expectFailure(["run", plain, "-p", "x"], status: 4, words: ["llama", "tokenizer"])
@@ -117,7 +136,8 @@ import Testing
     let text = try Quern.run(["run", kjv.string, "-p", "In the beginning", "-n", "8"])
     let continuation = try #require(json["text"]?.string?.text)
     #expect(text.status == 0 && text.output == "In the beginning\(continuation)\n")
-    let exact = try Self.check(["run", kjv.string, "-p", "", "-n", "2", "--arithmetic", "exact", "--isa", "generic"], has: ["text"])
+    let exact = try Self.check(
+      ["run", kjv.string, "-p", "", "-n", "2", "--arithmetic", "exact", "--isa", "generic"], has: ["text"])
     #expect(exact["text"] != nil)
     let tokens = try Self.check(["tokenize", kjv.string, "In the beginning"], has: ["count", "ids", "tokens"])
     #expect(tokens["count"]?.int == tokens["ids"]?.array?.count)
@@ -145,11 +165,16 @@ import Testing
   @Test func benchDiffAndTables() throws {
     _ = try Self.check(
       ["bench", kjv.string, "-p", "16", "-n", "4", "-r", "1"],
-      has: ["model", "isa", "threads", "weightBytes", "promptTokens", "generatedTokens", "promptTokensPerSecond", "tokensPerSecond"])
+      has: [
+        "model", "isa", "threads", "weightBytes", "promptTokens", "generatedTokens", "promptTokensPerSecond",
+        "tokensPerSecond",
+      ])
     let folder = fixtures.appending("conformance/llama").string
-    let same = try Self.check(["diff", folder, folder], has: ["equal", "tensors.name", "onlyInA", "onlyInB", "shapesDiffer"])
+    let same = try Self.check(
+      ["diff", folder, folder], has: ["equal", "tensors.name", "onlyInA", "onlyInB", "shapesDiffer"])
     #expect(same["equal"]?.bool == true)
-    let other = try Self.check(["diff", folder, fixtures.appending("conformance/mistral-sliding").string], has: ["hyperparametersDiffer"])
+    let other = try Self.check(
+      ["diff", folder, fixtures.appending("conformance/mistral-sliding").string], has: ["hyperparametersDiffer"])
     #expect(other["equal"]?.bool == false)
     _ = try Self.check(["architectures"], has: ["architectures.family", "architectures.modelTypes"])
     _ = try Self.check(["recipes"], has: ["recipes.recipe", "recipes.describes"])

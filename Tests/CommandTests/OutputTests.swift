@@ -19,20 +19,26 @@ import Testing
   func notWritable(name: String) throws {
     let model = try TestModel()
     let missing = model.scratch.path.appending("missing").appending(name).string
-    try expectFailure(["convert", model.path.string, "-o", missing], status: 1, words: ["missing/\(name)", "No such"], keeping: model.scratch.path)
+    try expectFailure(
+      ["convert", model.path.string, "-o", missing], status: 1, words: ["missing/\(name)", "No such"],
+      keeping: model.scratch.path)
     let file = model.path.appending("config.json").appending(name).string
-    try expectFailure(["convert", model.path.string, "-o", file], status: 1, words: [name, "Not a directory"], keeping: model.scratch.path)
+    try expectFailure(
+      ["convert", model.path.string, "-o", file], status: 1, words: [name, "Not a directory"],
+      keeping: model.scratch.path)
     let sealed = Scratch(under: model.scratch.path, name: "sealed")
     if geteuid() != 0 {
       unsafe _ = chmod(sealed.path.string, 0o555)
       try expectFailure(
-        ["convert", model.path.string, "-o", sealed.path.appending(name).string], status: 1, words: ["sealed", "Permission denied"],
+        ["convert", model.path.string, "-o", sealed.path.appending(name).string], status: 1,
+        words: ["sealed", "Permission denied"],
         keeping: model.scratch.path)
       unsafe _ = chmod(sealed.path.string, 0o755)
     }
     if try Self.canMount(at: sealed.path) {
       try expectFailure(
-        ["convert", model.path.string, "-o", sealed.path.appending(name).string], status: 1, words: ["sealed", "Read-only"],
+        ["convert", model.path.string, "-o", sealed.path.appending(name).string], status: 1,
+        words: ["sealed", "Read-only"],
         keeping: model.scratch.path, shell: Self.mounted("ro,size=1m", at: sealed.path))
     }
   }
@@ -44,32 +50,39 @@ import Testing
     let target = small.path.appending(name).string
     let command = ["convert", kjv.string, "-o", target]
     // A limit on file sizes is the nearest thing that every user may set.
-    try expectFailure(command, status: 1, words: ["small", "large"], keeping: model.scratch.path, shell: "ulimit -f 1024; exec \"$@\"")
+    try expectFailure(
+      command, status: 1, words: ["small", "large"], keeping: model.scratch.path, shell: "ulimit -f 1024; exec \"$@\"")
     if try Self.canMount(at: small.path) {
-      let leftovers = Self.mounted("size=1m", at: small.path).replacing("exec \"$@\"'", with: "\"$@\"; s=$?; test -z \"$(ls -A \"\(small.path)\")\" || exit 99; exit $s'")
-      try expectFailure(command, status: 1, words: ["small", "No space left"], keeping: model.scratch.path, shell: leftovers)
+      let leftovers = Self.mounted("size=1m", at: small.path).replacing(
+        "exec \"$@\"'", with: "\"$@\"; s=$?; test -z \"$(ls -A \"\(small.path)\")\" || exit 99; exit $s'")
+      try expectFailure(
+        command, status: 1, words: ["small", "No space left"], keeping: model.scratch.path, shell: leftovers)
     }
   }
 
-  @Test("an existing output stays unless --force is given; over its own input it is safe", arguments: ["out.gguf", "out"])
+  @Test(
+    "an existing output stays unless --force is given; over its own input it is safe", arguments: ["out.gguf", "out"])
   func existing(name: String) throws {
     let model = try TestModel()
     let target = model.scratch.path.appending(name).string
     #expect(try Quern.run(["convert", model.path.string, "-o", target]).status == 0)
-    try expectFailure(["convert", model.path.string, "-o", target], status: 1, words: [name, "--force"], keeping: model.scratch.path)
+    try expectFailure(
+      ["convert", model.path.string, "-o", target], status: 1, words: [name, "--force"], keeping: model.scratch.path)
     let names = listing(model.scratch.path)
     #expect(try Quern.run(["convert", target, "-o", target, "--force"]).status == 0)
     #expect(listing(model.scratch.path) == names)
     #expect(try Quern.run(["diff", model.path.string, target, "--json"]).json()["equal"]?.bool == true)
   }
 
-  @Test("a run that is killed leaves no output, no leftovers, and its input untouched", arguments: ["gguf", "safetensors"])
+  @Test(
+    "a run that is killed leaves no output, no leftovers, and its input untouched", arguments: ["gguf", "safetensors"])
   func killed(container: String) throws {
     let model = try TestModel()
     let output = Scratch(under: model.scratch.path, name: "output")
     let target = output.path.appending(container == "gguf" ? "out.gguf" : "out")
     let command =
-      container == "gguf" ? ["quantize", kjv.string, "-o", target.string] : ["convert", kjv.string, "-o", target.string, "--dtype", "f32"]
+      container == "gguf"
+      ? ["quantize", kjv.string, "-o", target.string] : ["convert", kjv.string, "-o", target.string, "--dtype", "f32"]
     let before = listing(kjv)
     let clock = ContinuousClock()
     let start = clock.now
@@ -105,7 +118,9 @@ import Testing
     let model = try TestModel()
     for command in [["inspect", model.path.string, "--json"], ["recipes"], ["--help"], ["memory", model.path.string]] {
       let full = try Quern.run(command, shell: "exec \"$@\" >/dev/full")
-      #expect(full.status == 1 && full.errors.contains("standard output") && full.errorLines.count == 1, "\(command): \(full.errors)")
+      #expect(
+        full.status == 1 && full.errors.contains("standard output") && full.errorLines.count == 1,
+        "\(command): \(full.errors)")
       let closed = try Quern.run(command, shell: "\"$@\" | true; exit 0")
       #expect(closed.status == 0 && closed.errors.isEmpty, "\(command): \(closed.errors)")
     }
@@ -114,7 +129,9 @@ import Testing
   @Test("names with spaces, quotes, newlines and any letters")
   func names() throws {
     let model = try TestModel()
-    for name in ["two words.gguf", "Größe — 模型 🌾.gguf", "it's \"quoted\".gguf", "-dash.gguf", "line\nbreak.gguf", "50%.gguf"] {
+    for name in [
+      "two words.gguf", "Größe — 模型 🌾.gguf", "it's \"quoted\".gguf", "-dash.gguf", "line\nbreak.gguf", "50%.gguf",
+    ] {
       let target = model.scratch.path.appending(name).string
       let made = try Quern.run(["quantize", model.path.string, "--recipe", "q8_0", "-o", target])
       #expect(made.status == 0, "\(made.errors)")

@@ -33,9 +33,12 @@ struct Quern {
     let scratch = Scratch()
     let process = try start(arguments, in: directory, shell: shell, environment: environment, logs: scratch.path)
     process.waitUntilExit()
-    let text = { (name: String) in String(decoding: try InputFile.contents(of: scratch.path.appending(name), limit: 1 << 30), as: UTF8.self) }
+    let text = { (name: String) in
+      String(decoding: try InputFile.contents(of: scratch.path.appending(name), limit: 1 << 30), as: UTF8.self)
+    }
     return Outcome(
-      status: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal, output: try text("out"),
+      status: process.terminationStatus, wasKilled: process.terminationReason == .uncaughtSignal,
+      output: try text("out"),
       errors: try text("err"))
   }
 
@@ -48,8 +51,12 @@ struct Quern {
     process.executableURL = URL(fileURLWithPath: shell == nil ? path.string : "/bin/sh")
     process.arguments = shell.map { ["-c", $0, path.string, path.string] + arguments } ?? arguments
     if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory.string) }
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter { $0.key != "QUERN_ISA" || environment["QUERN_ISA"] != nil }
-    for name in ["out", "err"] { _ = FileManager.default.createFile(atPath: logs.appending(name).string, contents: nil) }
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.filter {
+      $0.key != "QUERN_ISA" || environment["QUERN_ISA"] != nil
+    }
+    for name in ["out", "err"] {
+      _ = FileManager.default.createFile(atPath: logs.appending(name).string, contents: nil)
+    }
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: logs.appending("out").string))
     process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: logs.appending("err").string))

@@ -20,7 +20,9 @@ struct TestModel {
 
   func read(_ file: String) throws -> [UInt8] { try InputFile.contents(of: path.appending(file), limit: 1 << 30) }
 
-  func write(_ bytes: [UInt8], to file: String) throws { _ = try Scratch(under: scratch.path, name: "model").write(bytes, to: file) }
+  func write(_ bytes: [UInt8], to file: String) throws {
+    _ = try Scratch(under: scratch.path, name: "model").write(bytes, to: file)
+  }
 
   func remove(_ file: String) { unsafe _ = unlink(path.appending(file).string) }
 

@@ -8,10 +8,13 @@ import Testing
     "a mistake in the command line ends with status 2 and says what was meant",
     arguments: [
       (["quantise", "MODEL", "-o", "x"], ["quantise", "'quantize'"]), (["frobnicate"], ["frobnicate", "inspect"]),
-      (["run", "MODEL", "--promt", "x"], ["--promt", "'--prompt'"]), (["inspect", "MODEL", "--jsn"], ["--jsn", "'--json'"]),
-      (["verify", "MODEL", "--txt", "x"], ["--txt", "'--text'"]), (["inspect"], ["<model>"]), (["inspect", ""], ["<model>"]),
+      (["run", "MODEL", "--promt", "x"], ["--promt", "'--prompt'"]),
+      (["inspect", "MODEL", "--jsn"], ["--jsn", "'--json'"]),
+      (["verify", "MODEL", "--txt", "x"], ["--txt", "'--text'"]), (["inspect"], ["<model>"]),
+      (["inspect", ""], ["<model>"]),
       (["inspect", "MODEL", "extra"], ["extra"]), (["inspect", "MODEL", "--threads", "0"], ["--threads"]),
-      (["inspect", "MODEL", "--threads", "9999"], ["--threads"]), (["inspect", "MODEL", "--threads", "two"], ["--threads", "two"]),
+      (["inspect", "MODEL", "--threads", "9999"], ["--threads"]),
+      (["inspect", "MODEL", "--threads", "two"], ["--threads", "two"]),
       (["run", "MODEL", "-p", "x", "--isa", "nonsense"], ["nonsense", "generic"]),
       (["quantize", "MODEL", "-o", "x", "--recipe", "q3"], ["q3", "q8_0"]), (["quantize", "MODEL"], ["-o"]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn(=q8_0"], ["--tensor", "ffn("]),
@@ -23,9 +26,12 @@ import Testing
       (["convert", "MODEL", "-o", "x", "--dtype", "q4_0"], ["q4_0", "quantize"]),
       (["convert", "MODEL", "-o", "x", "--dtype", "zork"], ["zork", "bf16"]),
       (["run", "MODEL"], ["--prompt"]), (["run", "MODEL", "-p", "x", "-n", "0"], ["--tokens"]),
-      (["run", "MODEL", "-p", "x", "-n", "1000000000"], ["memory"]), (["run", "MODEL", "-p", "x", "-n", "99999999999999"], ["--tokens"]),
-      (["run", "MODEL", "-p", "x", "--temperature", "nan"], ["--temperature"]), (["run", "MODEL", "-p", "x", "--top-k", "0"], ["--top-k"]),
-      (["run", "MODEL", "-p", "x", "--top-p", "2"], ["--top-p"]), (["run", "MODEL", "-p", "x", "--arithmetic", "slow"], ["slow"]),
+      (["run", "MODEL", "-p", "x", "-n", "1000000000"], ["memory"]),
+      (["run", "MODEL", "-p", "x", "-n", "99999999999999"], ["--tokens"]),
+      (["run", "MODEL", "-p", "x", "--temperature", "nan"], ["--temperature"]),
+      (["run", "MODEL", "-p", "x", "--top-k", "0"], ["--top-k"]),
+      (["run", "MODEL", "-p", "x", "--top-p", "2"], ["--top-p"]),
+      (["run", "MODEL", "-p", "x", "--arithmetic", "slow"], ["slow"]),
       (["bench", "MODEL", "-p", "0"], ["--prompt"]), (["bench", "MODEL", "-p", "1000000000000"], ["memory"]),
       (["bench", "MODEL", "-r", "0"], ["--repetitions"]),
       (["verify", "MODEL"], ["--text"]), (["verify", "MODEL", "--text", "TEXT", "--context", "4"], ["--context"]),
@@ -44,7 +50,8 @@ import Testing
   func mistakes(arguments: [String], words: [String]) throws {
     let scratch = Scratch()
     let names = [
-      "MODEL": kjv.string, "TEXT": kjv.appending("config.json").string, "OTHER": fixtures.appending("conformance/llama").string,
+      "MODEL": kjv.string, "TEXT": kjv.appending("config.json").string,
+      "OTHER": fixtures.appending("conformance/llama").string,
       "x": scratch.path.appending("x").string, "x.gguf": scratch.path.appending("x.gguf").string,
     ]
     let isOutput = { (index: Int) in index > 0 && arguments[index - 1] == "-o" }
@@ -52,7 +59,8 @@ import Testing
       word.hasPrefix("x") && !isOutput(index) ? word : names[word] ?? word
     }
     try expectFailure(
-      real, status: 2, words: words.map { $0 == "TEXT" && arguments[0] == "verify" ? "config.json" : $0 }, keeping: scratch.path)
+      real, status: 2, words: words.map { $0 == "TEXT" && arguments[0] == "verify" ? "config.json" : $0 },
+      keeping: scratch.path)
   }
 
   @Test("an instruction set from the environment is taken as seriously")
@@ -60,12 +68,15 @@ import Testing
     let outcome = try Quern.run(["tokenize", kjv.string, "x"], environment: ["QUERN_ISA": "nonsense"])
     let run = try Quern.run(["run", kjv.string, "-p", "x", "-n", "1"], environment: ["QUERN_ISA": "nonsense"])
     #expect(run.status == 2 && run.errors.contains("nonsense"), "\(outcome.status)")
-    #expect(try Quern.run(["run", kjv.string, "-p", "x", "-n", "1"], environment: ["QUERN_ISA": "Generic"]).status == 0)
+    #expect(
+      try Quern.run(["run", kjv.string, "-p", "x", "-n", "1"], environment: ["QUERN_ISA": "Generic"]).status == 0)
   }
 
-  @Test("help and version go to standard output with status 0", arguments: [
-    ["--help"], ["--version"], ["help"], ["help", "quantize"], ["quantize", "--help"], ["verify", "-h"], [],
-  ])
+  @Test(
+    "help and version go to standard output with status 0",
+    arguments: [
+      ["--help"], ["--version"], ["help"], ["help", "quantize"], ["quantize", "--help"], ["verify", "-h"], [],
+    ])
   func help(arguments: [String]) throws {
     let outcome = try Quern.run(arguments)
     #expect(outcome.status == 0 && !outcome.output.isEmpty && outcome.errors.isEmpty)
@@ -74,7 +85,8 @@ import Testing
   @Test("every command's help says what its options are for")
   func allHelp() throws {
     let root = try Quern.run(["--help"]).output
-    for command in ["inspect", "convert", "quantize", "memory", "verify", "run", "logits", "tokenize", "bench", "diff"] {
+    for command in ["inspect", "convert", "quantize", "memory", "verify", "run", "logits", "tokenize", "bench", "diff"]
+    {
       #expect(root.contains("  \(command) "))
       let help = try Quern.run([command, "--help"]).output
       #expect(help.contains("--threads") && help.contains("--json") && help.contains("OVERVIEW"), "\(command)")

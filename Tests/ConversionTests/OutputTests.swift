@@ -66,7 +66,9 @@ import Testing
     _ = try home.write([1, 2, 3], to: "letters.txt")
     let opened = try openCase("llama")
     for overwrites in [false, true] {
-      #expect(throws: ConversionError.self) { try opened.write(to: home.path, as: .safetensors, overwrites: overwrites) }
+      #expect(throws: ConversionError.self) {
+        try opened.write(to: home.path, as: .safetensors, overwrites: overwrites)
+      }
     }
     #expect(FileSystem.names(in: home.path) == ["letters.txt"] && FileSystem.names(in: scratch.path) == ["home"])
     // An empty one is.

@@ -14,7 +14,9 @@ let conformanceCases = FileSystem.names(in: fixtures.appending("conformance"))
 /// Names, shapes, formats and bytes, in canonical order.
 func contents(_ opened: OpenedModel) throws -> [ByteString: [UInt8]] {
   var result: [ByteString: [UInt8]] = [:]
-  for tensor in opened.model.tensors { result[tensor.name] = Array("\(tensor.shape) \(tensor.format.name) ".utf8) + (try tensor.readAll()) }
+  for tensor in opened.model.tensors {
+    result[tensor.name] = Array("\(tensor.shape) \(tensor.format.name) ".utf8) + (try tensor.readAll())
+  }
   return result
 }
 
@@ -23,7 +25,8 @@ func widened(_ opened: OpenedModel) throws -> [ByteString: [UInt8]] {
   var result: [ByteString: [UInt8]] = [:]
   for tensor in opened.model.tensors {
     let format: BlockFormat = tensor.shape.dimensions.count == 1 ? .f32 : tensor.format
-    let source = format == tensor.format ? tensor.source : try #require(RecodedSource(tensor, as: format, kernels: .best()))
+    let source =
+      format == tensor.format ? tensor.source : try #require(RecodedSource(tensor, as: format, kernels: .best()))
     let wide = TensorRef(name: tensor.name, shape: tensor.shape, format: format, source: source)
     result[tensor.name] = Array("\(wide.shape) \(format.name) ".utf8) + (try wide.readAll())
   }
@@ -62,7 +65,8 @@ func widened(_ opened: OpenedModel) throws -> [ByteString: [UInt8]] {
   @Test("GGUF → GGUF keeps every entry of the metadata, in order")
   func metadata() throws {
     let scratch = Scratch()
-    let first = try open(fixtures.appending("models/kjv-llama")).converted(to: .gguf, at: scratch.path.appending("a.gguf"))
+    let first = try open(fixtures.appending("models/kjv-llama")).converted(
+      to: .gguf, at: scratch.path.appending("a.gguf"))
     let second = try first.converted(to: .gguf, at: scratch.path.appending("b.gguf"))
     #expect(second.checkpoint.metadata == first.checkpoint.metadata)
     #expect(first.checkpoint.metadata.keys.contains("tokenizer.ggml.merges"))

@@ -17,11 +17,13 @@ import Testing
     #expect(network.note.contains("24M"))
   }
 
-  @Test("bytes: × batch, × 2 for the backward pass, copies of the optimizer", arguments: [
-    (1, nil as TrainingRequest.Optimizer?, 60_950_432, 553_430_176), (32, nil, 1_950_413_824, 553_430_176),
-    (32, .sgd, 3_900_827_648, 2 * 553_430_176), (32, .momentum, 3_900_827_648, 3 * 553_430_176),
-    (1, .adam, 121_900_864, 4 * 553_430_176),
-  ])
+  @Test(
+    "bytes: × batch, × 2 for the backward pass, copies of the optimizer",
+    arguments: [
+      (1, nil as TrainingRequest.Optimizer?, 60_950_432, 553_430_176), (32, nil, 1_950_413_824, 553_430_176),
+      (32, .sgd, 3_900_827_648, 2 * 553_430_176), (32, .momentum, 3_900_827_648, 3 * 553_430_176),
+      (1, .adam, 121_900_864, 4 * 553_430_176),
+    ])
   func bytes(batch: Int, optimizer: TrainingRequest.Optimizer?, activations: Int, parameters: Int) throws {
     let network = try #require(try ConvolutionalNetwork.named("vgg16"))
     let footprint = try network.footprint(batch: batch, optimizer: optimizer)
@@ -29,7 +31,9 @@ import Testing
     #expect(footprint.totalBytes - footprint.computeBytes == parameters)
   }
 
-  @Test("released models by name, in every profile", arguments: ["llama-2-70b", "gpt3-175b", "bert-large", "t5-11b", "deepseek-v3", "pangu-sigma"])
+  @Test(
+    "released models by name, in every profile",
+    arguments: ["llama-2-70b", "gpt3-175b", "bert-large", "t5-11b", "deepseek-v3", "pangu-sigma"])
   func byName(name: String) throws {
     let checkpoint = try #require(try ReleasedModels(Catalog()).model(named: name))
     for profile in try RuntimeProfile.all() {

@@ -16,9 +16,11 @@ import Testing
     return ModelShape(family: "gpt", hyperparameters: hyperparameters, tensors: parameters > 0 ? [matrix] : [])
   }
 
-  @Test("ZeRO's own table: 7.5B parameters on 64 devices, GB", arguments: [
-    (0, 120.0), (1, 31.4), (2, 16.6), (3, 1.9),
-  ])
+  @Test(
+    "ZeRO's own table: 7.5B parameters on 64 devices, GB",
+    arguments: [
+      (0, 120.0), (1, 31.4), (2, 16.6), (3, 1.9),
+    ])
   func zero(stage: Int, gigabytes: Double) throws {
     var request = FootprintRequest(context: 1)
     request.training = TrainingRequest(zeroStage: stage, dataParallel: 64)
@@ -27,15 +29,19 @@ import Testing
     #expect(abs(states - gigabytes) < 0.06)
   }
 
-  @Test("activations of Korthikanti et al., GiB over all layers, 8 tensor-parallel devices", arguments: [
-    // layers, width, heads, batch; none, TP, TP+SP, TP+selective, TP+SP+selective, full
-    (48, 6144, 64, 4, [316.5, 59.2, 39.6, 29.2, 9.6, 4.5]), (96, 12288, 96, 1, [256.5, 51.8, 32.1, 29.2, 9.6, 4.5]),
-    (105, 20480, 128, 1, [402.0, 86.1, 50.2, 53.3, 17.4, 8.2]), (128, 25600, 160, 1, [612.5, 131.2, 76.6, 81.2, 26.6, 12.5]),
-  ])
+  @Test(
+    "activations of Korthikanti et al., GiB over all layers, 8 tensor-parallel devices",
+    arguments: [
+      // layers, width, heads, batch; none, TP, TP+SP, TP+selective, TP+SP+selective, full
+      (48, 6144, 64, 4, [316.5, 59.2, 39.6, 29.2, 9.6, 4.5]), (96, 12288, 96, 1, [256.5, 51.8, 32.1, 29.2, 9.6, 4.5]),
+      (105, 20480, 128, 1, [402.0, 86.1, 50.2, 53.3, 17.4, 8.2]),
+      (128, 25600, 160, 1, [612.5, 131.2, 76.6, 81.2, 26.6, 12.5]),
+    ])
   func activations(layers: Int, width: Int, heads: Int, batch: Int, gibibytes: [Double]) throws {
     let model = Self.gpt(layers: layers, width: width, heads: heads)
     let cases: [(Int, Bool, TrainingRequest.Recomputation)] = [
-      (1, false, .none), (8, false, .none), (8, true, .none), (8, false, .selective), (8, true, .selective), (1, false, .full),
+      (1, false, .none), (8, false, .none), (8, true, .none), (8, false, .selective), (8, true, .selective),
+      (1, false, .full),
     ]
     for ((parallel, sequenceParallel, recomputation), published) in zip(cases, gibibytes) {
       var request = FootprintRequest(context: 2048, batch: batch)
@@ -43,14 +49,18 @@ import Testing
         recomputation: recomputation, tensorParallel: parallel, sequenceParallel: sequenceParallel)
       let footprint = try Footprint(of: model, for: request)
       let item = try #require(footprint.items.first { $0.name.hasPrefix("activations") })
-      #expect(abs(Double(item.bytes) / 1_073_741_824 / published - 1) < 0.01, "\(recomputation) on \(parallel): \(item.formula)")
+      #expect(
+        abs(Double(item.bytes) / 1_073_741_824 / published - 1) < 0.01,
+        "\(recomputation) on \(parallel): \(item.formula)")
     }
   }
 
-  @Test("bytes per parameter", arguments: [
-    (TrainingRequest.Optimizer.adam, TrainingRequest.Precision.mixed, 16.0), (.adam, .f32, 16), (.adam, .bf16, 8),
-    (.sgd, .f32, 8), (.momentum, .f32, 12), (.adam8bit, .mixed, 10.004), (.sgd, .mixed, 8),
-  ])
+  @Test(
+    "bytes per parameter",
+    arguments: [
+      (TrainingRequest.Optimizer.adam, TrainingRequest.Precision.mixed, 16.0), (.adam, .f32, 16), (.adam, .bf16, 8),
+      (.sgd, .f32, 8), (.momentum, .f32, 12), (.adam8bit, .mixed, 10.004), (.sgd, .mixed, 8),
+    ])
   func perParameter(optimizer: TrainingRequest.Optimizer, precision: TrainingRequest.Precision, bytes: Double) throws {
     let model = try shape(Configurations.llama2)
     var request = FootprintRequest(context: 128)
@@ -75,10 +85,12 @@ import Testing
     #expect(quantized.weightsBytes < plain.weightsBytes / 3)
   }
 
-  @Test("impossible divisions are refused", arguments: [
-    TrainingRequest(zeroStage: 4), TrainingRequest(dataParallel: 0), TrainingRequest(tensorParallel: -1),
-    TrainingRequest(lowRank: .init(rank: 0)),
-  ])
+  @Test(
+    "impossible divisions are refused",
+    arguments: [
+      TrainingRequest(zeroStage: 4), TrainingRequest(dataParallel: 0), TrainingRequest(tensorParallel: -1),
+      TrainingRequest(lowRank: .init(rank: 0)),
+    ])
   func refused(training: TrainingRequest) throws {
     var request = FootprintRequest(context: 512)
     request.training = training

@@ -32,7 +32,8 @@ import Testing
   @Test(
     "numbers by what they hold",
     arguments: [
-      (.uint8(3), 3, 3.0), (.int64(-5), -5, -5), (.uint64(.max), nil, nil), (.float32(1.5), nil, 1.5), (.bool(true), nil, nil),
+      (.uint8(3), 3, 3.0), (.int64(-5), -5, -5), (.uint64(.max), nil, nil), (.float32(1.5), nil, 1.5),
+      (.bool(true), nil, nil),
       (.string("3"), nil, nil), (.int8(-1), -1, -1),
     ] as [(MetadataValue, Int?, Double?)])
   func numbers(value: MetadataValue, int: Int?, double: Double?) {
@@ -56,7 +57,8 @@ import Testing
     values["b"] = .bool(true)
     values["s"] = .string("x")
     #expect(values.integer("i") == 3 && values.number("i") == 3 && values.number("n") == 2.5)
-    #expect(values.integer("n") == nil && values.integer("b") == nil && values.bool("i") == nil && values.string("n") == nil)
+    #expect(
+      values.integer("n") == nil && values.integer("b") == nil && values.bool("i") == nil && values.string("n") == nil)
     #expect(values.bool("b") == true && values.string("s") == "x" && values.integer("none") == nil)
     #expect(values.entries.map(\.name) == ["i", "n", "b", "s"])
     values["n"] = nil

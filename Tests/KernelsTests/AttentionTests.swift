@@ -92,9 +92,10 @@ private let cases: [AttentionCase] = [
         let sum = e.reduce(0, +)
         let row = out[t].array()
         for d in stride(from: 0, to: c.valueDim, by: 5) {
-          let want = zip(lo..<hi, e).reduce(0.0) {
-            $0 + $1.1 * Double(v[($1.0 * c.kvHeads + h / group) * c.valueDim + d])
-          } / sum
+          let want =
+            zip(lo..<hi, e).reduce(0.0) {
+              $0 + $1.1 * Double(v[($1.0 * c.kvHeads + h / group) * c.valueDim + d])
+            } / sum
           #expect(abs(Double(row[h * c.valueDim + d]) - want) < budget, "\(c): token \(t), head \(h), \(d)")
         }
       }

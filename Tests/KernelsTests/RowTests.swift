@@ -64,7 +64,8 @@ import Testing
 
   @Test(arguments: Activation.allCases)
   func activations(_ activation: Activation) {
-    let points = (-2000...2000).map { Float($0) / 100 } + [-100, 100, -0.0, 1e-30, -1e-5, 0.62, 0.63, 0.99, 1.01, 88, 90]
+    let points =
+      (-2000...2000).map { Float($0) / 100 } + [-100, 100, -0.0, 1e-30, -1e-5, 0.62, 0.63, 0.99, 1.01, 88, 90]
     let x = matrix(points, rows: 1, columns: points.count)
     var random = Random(2)
     let y = random.floats(points.count)

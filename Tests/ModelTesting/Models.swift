@@ -23,7 +23,8 @@ extension OpenedModel {
   ) throws -> ConversionResult {
     let recipe = try recipe.flatMap { try RecipeBook()[$0] }
     let job = try ConversionJob(
-      self, plan: try recipe?.plan(for: model), ggufFileType: recipe?.ggufFileType, container: container, kernels: kernels)
+      self, plan: try recipe?.plan(for: model), ggufFileType: recipe?.ggufFileType, container: container,
+      kernels: kernels)
     return try job.write(
       to: path, overwrites: overwrites, maximumShardBytes: maximumShardBytes, pool: WorkerPool(threads: threads))
   }

@@ -10,7 +10,9 @@ import Testing
   /// Right implementations differ by 1e-4 of the standard deviation or so; a wrong one by a tenth or more.
   static let tolerance: Float = 1e-3
 
-  @Test("logits are those of transformers, from the folder, from GGUF and from a folder made of that", arguments: conformanceCases)
+  @Test(
+    "logits are those of transformers, from the folder, from GGUF and from a folder made of that",
+    arguments: conformanceCases)
   func golden(name: String) throws {
     let golden = try Golden(name)
     let scratch = Scratch()
@@ -30,7 +32,9 @@ import Testing
 }
 
 @Suite struct InvarianceTests {
-  @Test("tokens one by one, in odd pieces and all at once: the same bits", arguments: conformanceCases, [Arithmetic.exact, .fast])
+  @Test(
+    "tokens one by one, in odd pieces and all at once: the same bits", arguments: conformanceCases,
+    [Arithmetic.exact, .fast])
   func batches(name: String, arithmetic: Arithmetic) throws {
     let golden = try Golden(name)
     let opened = try openCase(name)
@@ -40,7 +44,9 @@ import Testing
     }
   }
 
-  @Test("threads and instruction sets: the same bits", arguments: ["f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"], [Arithmetic.exact, .fast])
+  @Test(
+    "threads and instruction sets: the same bits", arguments: ["f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"],
+    [Arithmetic.exact, .fast])
   func machines(recipe: String, arithmetic: Arithmetic) throws {
     let golden = try Golden("llama")
     let scratch = Scratch()
@@ -48,7 +54,8 @@ import Testing
     let first = bits(try logits(opened, golden.ids, arithmetic: arithmetic, on: processor(.best(), threads: 1)))
     for kernels in Kernels.available {
       for threads in [1, 2, 3] {
-        let found = bits(try logits(opened, golden.ids, arithmetic: arithmetic, on: processor(kernels, threads: threads)))
+        let found = bits(
+          try logits(opened, golden.ids, arithmetic: arithmetic, on: processor(kernels, threads: threads)))
         #expect(found == first, "\(kernels.name), \(threads) threads")
       }
     }
@@ -92,7 +99,8 @@ import Testing
     let transformer = try Transformer(
       opened.model, graph: opened.architecture.graph, arithmetic: .exact, processor: processor())
     // 3 layers of 2 heads of 16 keys and 16 values in F32, and the rotary table.
-    let difference = Session.byteCount(for: transformer, capacity: 2048) - Session.byteCount(for: transformer, capacity: 1024)
+    let difference =
+      Session.byteCount(for: transformer, capacity: 2048) - Session.byteCount(for: transformer, capacity: 1024)
     #expect(difference == 1024 * Double(3 * 2 * 32 * 4 + 16 * 4))
     #expect(Session.byteCount(for: transformer, capacity: Int.max) > 1e18)
   }

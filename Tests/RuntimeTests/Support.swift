@@ -24,7 +24,9 @@ struct Golden {
     let output = try #require(file.tensors.first { $0.name == "logits" })
     #expect(input.format == .i64 && output.format == .f32)
     let values = try input.readAll().littleEndian(UInt64.self).map { Int($0) }
-    ids = stride(from: 0, to: values.count, by: input.shape.columns).map { Array(values[$0..<$0 + input.shape.columns]) }
+    ids = stride(from: 0, to: values.count, by: input.shape.columns).map {
+      Array(values[$0..<$0 + input.shape.columns])
+    }
     logits = try output.readAll().littleEndian(UInt32.self).map { Float(bitPattern: $0) }
   }
 

@@ -27,10 +27,14 @@ import Tokenizers
     ),
     (Fixture.tokenizerJSON(preTokenizer: #"{"type":"Foo"}"#), .unsupported(path: "pre_tokenizer.type", "Foo")),
     (
-      Fixture.tokenizerJSON(preTokenizer: #"{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"a"},"behavior":"X"}]}"#),
+      Fixture.tokenizerJSON(
+        preTokenizer: #"{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"a"},"behavior":"X"}]}"#),
       .unsupported(path: "pre_tokenizer.pretokenizers[0].behavior", "X")
     ),
-    (Fixture.tokenizerJSON(extra: #","end_of_word_suffix":"</w>""#), .unsupported(path: "model.end_of_word_suffix", "\"</w>\"")),
+    (
+      Fixture.tokenizerJSON(extra: #","end_of_word_suffix":"</w>""#),
+      .unsupported(path: "model.end_of_word_suffix", "\"</w>\"")
+    ),
     (Array("{}".utf8), .missing(path: "model")),
     (Array("{".utf8), .json(file: "tokenizer.json", .endOfText(offset: 1))),
   ])
@@ -40,9 +44,12 @@ import Tokenizers
 
   @Test func badPatternIsNamed() throws {
     let json = Fixture.tokenizerJSON(
-      preTokenizer: #"{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"},{"type":"ByteLevel"}]}"#)
+      preTokenizer:
+        #"{"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"(a"},"behavior":"Isolated"},{"type":"ByteLevel"}]}"#
+    )
     let model = try TokenizerJSON.read(tokenizer: json)
-    #expect(throws: TokenizerError.regex(path: "pre_tokenizer[0]", pattern: "(a", .syntax("unclosed group", offset: 0))) {
+    #expect(throws: TokenizerError.regex(path: "pre_tokenizer[0]", pattern: "(a", .syntax("unclosed group", offset: 0)))
+    {
       try Tokenizer(model)
     }
   }

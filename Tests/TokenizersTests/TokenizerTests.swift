@@ -84,7 +84,8 @@ import Tokenizers
   @Test func bothWaysOfMergingAgree() throws {
     let json = Fixture.tokenizerJSON(
       vocabulary: #"{"a":0,"b":1,"ab":2,"aa":3,"aba":4,"aaaa":5,"abab":6}"#,
-      merges: #"["a b","a a","ab a","aa aa","ab ab"]"#, preTokenizer: #"{"type":"ByteLevel","use_regex":false,"add_prefix_space":false}"#)
+      merges: #"["a b","a a","ab a","aa aa","ab ab"]"#,
+      preTokenizer: #"{"type":"ByteLevel","use_regex":false,"add_prefix_space":false}"#)
     let tokenizer = try Tokenizer(TokenizerJSON.read(tokenizer: json))
     var random = Sequence64(state: 2)
     for _ in 0..<200 {

@@ -26,7 +26,8 @@ extension ReferenceCodec {
       return eachGroup(of: 8) { g in
         let high = UInt32(bytes[66 + g / 4]) >> UInt32(2 * (g % 4)) & 3
         let scale = d * (0.5 + nibble(bytes, at: 74, g / 2)) * 0.25
-        return signed(iq2Point(QUERN_GRID_IQ2_S, UInt32(bytes[2 + g]) | high << 8), by: UInt32(bytes[34 + g]), scale: scale)
+        return signed(
+          iq2Point(QUERN_GRID_IQ2_S, UInt32(bytes[2 + g]) | high << 8), by: UInt32(bytes[34 + g]), scale: scale)
       }
     },
     ReferenceCodec(.iq3_XXS) { bytes in
@@ -48,7 +49,9 @@ extension ReferenceCodec {
         let scale = d * (1 + 2 * nibble(bytes, at: 106, g / 4))
         let levels = (0..<2).flatMap { k in
           let high = UInt32(bytes[66 + g / 4]) >> UInt32(2 * (g % 4) + k) & 1
-          return point(QUERN_GRID_IQ3_S, UInt32(bytes[2 + 2 * g + k]) | high << 8, elements: 4, width: 3).map { 2 * $0 + 1 }
+          return point(QUERN_GRID_IQ3_S, UInt32(bytes[2 + 2 * g + k]) | high << 8, elements: 4, width: 3).map {
+            2 * $0 + 1
+          }
         }
         return signed(levels, by: UInt32(bytes[74 + g]), scale: scale)
       }

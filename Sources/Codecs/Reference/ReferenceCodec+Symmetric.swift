@@ -26,9 +26,10 @@ extension ReferenceCodec {
     } encode: { values in
       let d = values.reduce(0) { max($0, abs($1)) } / 127
       let inverse = d == 0 ? 0 : 1 / d
-      return headed(d) + values.map { value in
-        UInt8(bitPattern: Int8(truncated((value * inverse).rounded(.toNearestOrAwayFromZero), to: -128...127)))
-      }
+      return headed(d)
+        + values.map { value in
+          UInt8(bitPattern: Int8(truncated((value * inverse).rounded(.toNearestOrAwayFromZero), to: -128...127)))
+        }
     },
     // Formats of activations, which no file should hold.
     ReferenceCodec(.q8_1) { bytes in bytes[4...].map { Float(Int8(bitPattern: $0)) * bytes.half(at: 0) } },

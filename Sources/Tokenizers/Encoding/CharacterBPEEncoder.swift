@@ -83,7 +83,8 @@ struct CharacterBPEEncoder: Sendable {
     var position = start
     var afterMark = true
     while position < piece.upperBound {
-      if text[position] == 0xE2, position + 2 < piece.upperBound, text[position + 1] == 0x96, text[position + 2] == 0x81 {
+      if text[position] == 0xE2, position + 2 < piece.upperBound, text[position + 1] == 0x96, text[position + 2] == 0x81
+      {
         if !afterMark {
           body(start..<position)
           start = position
@@ -161,7 +162,9 @@ struct ScoredMerges {
       let piece = token.piece.bytes
       guard token.kind != .byte, piece.count > 1, index.find(token.piece) == id else { continue }
       for cut in 1..<piece.count where piece[cut] & 0xC0 != 0x80 {
-        guard let left = Self.symbol(piece[..<cut], &index), let right = Self.symbol(piece[cut...], &index) else { continue }
+        guard let left = Self.symbol(piece[..<cut], &index), let right = Self.symbol(piece[cut...], &index) else {
+          continue
+        }
         merges.append(Merge(left: left, right: right, result: id, rank: rank))
       }
     }

@@ -68,13 +68,17 @@ struct UnigramEncoder: Sendable {
       forEachToken(text, piece.lowerBound + position, piece.upperBound) { token, length in
         let score = reached + scores[Int(token)]
         let end = position + length
-        if nodes[end].start < 0 || score > nodes[end].score { nodes[end] = Node(score: score, start: position, token: token) }
+        if nodes[end].start < 0 || score > nodes[end].score {
+          nodes[end] = Node(score: score, start: position, token: token)
+        }
         if length == step { coversCharacter = true }
       }
       if !coversCharacter {
         let score = reached + unknownScore
         let end = position + step
-        if nodes[end].start < 0 || score > nodes[end].score { nodes[end] = Node(score: score, start: position, token: -1) }
+        if nodes[end].start < 0 || score > nodes[end].score {
+          nodes[end] = Node(score: score, start: position, token: -1)
+        }
       }
       position += step
     }

@@ -20,7 +20,8 @@ extension GGUFTokenizer {
     for (role, id) in ids where model.tokens.indices.contains(id) { model.specialIDs[role] = id }
   }
 
-  private static func flag(_ metadata: Metadata, _ key: ByteString, default absent: Bool) throws(TokenizerError) -> Bool {
+  private static func flag(_ metadata: Metadata, _ key: ByteString, default absent: Bool) throws(TokenizerError) -> Bool
+  {
     guard let value = metadata[key] else { return absent }
     guard let flag = value.bool else { throw .wrongType(path: key.text, expected: "true or false") }
     return flag
@@ -83,7 +84,9 @@ extension GGUFTokenizer {
     var isScored = [Bool](repeating: false, count: index.count)
     for (rank, merge) in model.merges.enumerated() {
       let joined = Array(index.bytes(Int(merge.left)) + index.bytes(Int(merge.right)))
-      guard let result = index.find(joined.span, 0..<joined.count), !isScored[result], result < scores.count else { continue }
+      guard let result = index.find(joined.span, 0..<joined.count), !isScored[result], result < scores.count else {
+        continue
+      }
       isScored[result] = true
       scores[result] = -Float(rank)
     }

@@ -142,7 +142,8 @@ extension GGUFTokenizer {
   static func looksSpecial(_ piece: ByteString) -> Bool {
     let known: Set<ByteString> = ["<pad>", "<mask>", "<2mass>", "[@BOS@]"]
     return known.contains(piece) || piece.hasPrefix("<|") && piece.hasSuffix("|>")
-      || piece.hasPrefix("<\u{FF5C}") && piece.hasSuffix("\u{FF5C}>") || piece.hasPrefix("<unused") && piece.hasSuffix(">")
+      || piece.hasPrefix("<\u{FF5C}") && piece.hasSuffix("\u{FF5C}>")
+      || piece.hasPrefix("<unused") && piece.hasSuffix(">")
   }
 
   private static func spacesForMarks(_ piece: ByteString) -> ByteString {

@@ -18,7 +18,8 @@ public enum GGUFTokenizer {
 
     public var description: String {
       switch self {
-      case .preTokenizerApproximated(let name): "no GGUF pre-tokenizer behaves like this one; \"\(name)\" is the nearest"
+      case .preTokenizerApproximated(let name):
+        "no GGUF pre-tokenizer behaves like this one; \"\(name)\" is the nearest"
       case .preTokenizerRecognizedByProbe(let name): "pre-tokenizer recognized as \"\(name)\" by its behaviour"
       case .preTokenizerUnknown(let name): "pre-tokenizer \"\(name)\" is unknown; \"default\" is used"
       case .normalizerDropped: "GGUF has no place for this tokenizer's normalizer"
@@ -43,7 +44,8 @@ public enum GGUFTokenizer {
   /// Reads the tokenizer of a file's metadata; nil if it has none.
   ///
   /// - Throws: an error naming the metadata key
-  public static func read(_ metadata: Metadata) throws(TokenizerError) -> (model: TokenizerModel, warnings: [Warning])? {
+  public static func read(_ metadata: Metadata) throws(TokenizerError) -> (model: TokenizerModel, warnings: [Warning])?
+  {
     guard let kind = metadata["tokenizer.ggml.model"] else { return nil }
     guard let name = kind.string else { throw .wrongType(path: "tokenizer.ggml.model", expected: "a string") }
     if name == "no_vocab" || name == "none" { return nil }

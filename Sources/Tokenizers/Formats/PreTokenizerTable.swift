@@ -85,7 +85,8 @@ struct PreTokenizerRow: Sendable {
 
   static let all: [PreTokenizerRow] = [
     .init(
-      "gpt-2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "modern-bert",
+      "gpt-2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum",
+      "modern-bert",
       "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling", steps: [gpt2]),
     .init(
       "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2",
@@ -104,7 +105,9 @@ struct PreTokenizerRow: Sendable {
         ByteString(
           contractions + #"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|"# + spaces)
       ]),
-    .init("gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2", patterns: [cased("\(contractions)?", number: #"\p{N}{1,3}"#)]),
+    .init(
+      "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2",
+      patterns: [cased("\(contractions)?", number: #"\p{N}{1,3}"#)]),
     .init("tekken", patterns: [cased("", number: #"\p{N}"#)], ignoresMerges: true, addsBOS: true),
     .init(
       "tiny_aya", "cohere2moe",

@@ -89,7 +89,9 @@ extension TokenizerJSON {
       ]
     case "Precompiled":
       let map = try step.required("precompiled_charsmap")
-      guard let bytes = Base64.decoded(try map.string().bytes) else { throw .wrongType(path: map.path, expected: "Base64") }
+      guard let bytes = Base64.decoded(try map.string().bytes) else {
+        throw .wrongType(path: map.path, expected: "Base64")
+      }
       return [.precompiled(bytes)]
     default: throw .unsupported(path: "\(step.path).type", type.text)
     }

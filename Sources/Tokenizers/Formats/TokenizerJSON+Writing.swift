@@ -17,7 +17,8 @@ extension TokenizerJSON {
   public static func files(for model: TokenizerModel) throws(TokenizerError) -> Files {
     if case .huggingFace(let tokenizer, let configuration) = model.source {
       return Files(
-        tokenizer: tokenizer, configuration: configuration ?? JSONValue.object(self.configuration(of: model)).serialized(pretty: true))
+        tokenizer: tokenizer,
+        configuration: configuration ?? JSONValue.object(self.configuration(of: model)).serialized(pretty: true))
     }
     guard model.algorithm == .byteLevelBPE else { throw .algorithm(model.algorithm) }
     var root = JSONObject()
@@ -70,11 +71,11 @@ extension TokenizerJSON {
     }
     let unknown = model.unknownID.map { JSONValue.string(model.tokens[$0].piece) }
     let description: KeyValuePairs<ByteString, JSONValue> = [
-        "type": .text("BPE"), "dropout": .null, "unk_token": needsUnknown(model) ? unknown ?? .null : .null,
-        "continuing_subword_prefix": .null, "end_of_word_suffix": .null, "fuse_unk": .bool(false),
-        "byte_fallback": .bool(false), "ignore_merges": .bool(model.ignoresMerges), "vocab": .object(vocabulary),
-        "merges": .array(merges),
-      ]
+      "type": .text("BPE"), "dropout": .null, "unk_token": needsUnknown(model) ? unknown ?? .null : .null,
+      "continuing_subword_prefix": .null, "end_of_word_suffix": .null, "fuse_unk": .bool(false),
+      "byte_fallback": .bool(false), "ignore_merges": .bool(model.ignoresMerges), "vocab": .object(vocabulary),
+      "merges": .array(merges),
+    ]
     return (JSONObject(description), model.merges.count - merges.count)
   }
 
@@ -138,7 +139,8 @@ extension TokenizerJSON {
 
   private static func describePostProcessor(_ model: TokenizerModel) -> JSONValue {
     let byteLevel = object([
-      "type": .text("ByteLevel"), "add_prefix_space": .bool(true), "trim_offsets": .bool(false), "use_regex": .bool(true),
+      "type": .text("ByteLevel"), "add_prefix_space": .bool(true), "trim_offsets": .bool(false),
+      "use_regex": .bool(true),
     ])
     if model.prefixIDs.isEmpty, model.suffixIDs.isEmpty { return byteLevel }
     func special(_ id: Int, _ type: Int) -> JSONValue {

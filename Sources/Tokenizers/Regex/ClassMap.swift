@@ -27,7 +27,9 @@ struct ClassMap: Sendable {
     var pageNumber = 0
     for (start, end) in zip(ordered, ordered.dropFirst()) {
       var signature = [UInt64](repeating: 0, count: wordCount)
-      for (index, set) in sets.enumerated() where set.contains(start) { signature[index / 64] |= 1 << UInt64(index % 64) }
+      for (index, set) in sets.enumerated() where set.contains(start) {
+        signature[index / 64] |= 1 << UInt64(index % 64)
+      }
       var number = classes[signature] ?? 0
       if number == 0 {
         guard classes.count < 255 else { throw .tooLarge(limit: 255) }

@@ -171,7 +171,8 @@ struct RegexCompiler {
       let (mask, isNullable) = first(of: node)
       let later = follows[follows.count - 1]
       follows.append(
-        Follow(first: isNullable ? mask | later.first : mask, isNullable: isNullable && later.isNullable, accepts: false))
+        Follow(
+          first: isNullable ? mask | later.first : mask, isNullable: isNullable && later.isNullable, accepts: false))
     }
     for (node, follow) in zip(nodes, follows.reversed()) { try emit(node, before: follow) }
   }

@@ -148,7 +148,9 @@ extension RegexParser {
       if peek == 0x2D, offset + 1 < scalars.count, scalars[offset + 1] != 0x5D {
         offset += 1
         let upper = try next("a range's end")
-        if upper == 0x5C, let kind = peek, isSetEscape(kind) { throw .syntax("class as a range's end", offset: itemStart) }
+        if upper == 0x5C, let kind = peek, isSetEscape(kind) {
+          throw .syntax("class as a range's end", offset: itemStart)
+        }
         high = try classScalar(upper, itemStart)
         guard low <= high else { throw .syntax("range with its ends reversed", offset: itemStart) }
       }

@@ -56,7 +56,9 @@ struct AddedTokenFinder: Sendable {
     for node in nodes.indices {
       nodes[node].firstEdge = edges.count
       nodes[node].edgeCount = children[node].count
-      for (byte, child) in children[node].sorted(by: { $0.key < $1.key }) { edges.append(Edge(byte: byte, node: child)) }
+      for (byte, child) in children[node].sorted(by: { $0.key < $1.key }) {
+        edges.append(Edge(byte: byte, node: child))
+      }
     }
     for (byte, child) in children[0] { roots[Int(byte)] = child }
   }

@@ -1,6 +1,7 @@
 /// Unicode's general categories, version 16.0, in the order of the generated table's letters.
 enum GeneralCategory: UInt8, CaseIterable, Sendable {
-  case lu, ll, lt, lm, lo, mn, mc, me, nd, nl, no, pc, pd, ps, pe, pi, pf, po, sm, sc, sk, so, zs, zl, zp, cc, cf, cs, co, cn
+  case lu, ll, lt, lm, lo, mn, mc, me, nd, nl, no, pc, pd, ps, pe, pi, pf, po, sm, sc, sk, so, zs, zl, zp, cc, cf, cs,
+    co, cn
 
   /// Those that a property name such as `L`, `Lu` or `Letter` stands for; nil for an unknown name.
   static func named(_ name: String) -> [GeneralCategory]? {

@@ -71,7 +71,9 @@ struct Bench: ParsableCommand {
     ])
     table.add("prompt", "\(prompt)", Format.fixed(median(promptRates), 1))
     if !generationRates.isEmpty { table.add("generation", "\(generate)", Format.fixed(median(generationRates), 1)) }
-    print("\(model): \(processor.kernels.name), \(processor.pool.threads) threads, \(Format.bytes(running.transformer.weightByteCount)) of weights\n")
+    print(
+      "\(model): \(processor.kernels.name), \(processor.pool.threads) threads, \(Format.bytes(running.transformer.weightByteCount)) of weights\n"
+    )
     print(table.text())
   }
 }

@@ -33,7 +33,8 @@ struct Devices: ParsableCommand {
       table.add(
         device.name, device.kind, device.memoryBytes.map { "\(Format.short(Double($0) / 1_073_741_824)) GiB" } ?? "–",
         device.bandwidthBytesPerSecond.map { "\(Format.short($0 / 1e9)) GB/s" } ?? "–",
-        device.float16OperationsPerSecond.map { "\(Format.short($0 / 1e12)) TFLOPS" } ?? "–", device.confidence.rawValue)
+        device.float16OperationsPerSecond.map { "\(Format.short($0 / 1e12)) TFLOPS" } ?? "–", device.confidence.rawValue
+      )
     }
     print(table.text())
     if name != nil, let device = devices.first {

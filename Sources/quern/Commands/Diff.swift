@@ -41,11 +41,13 @@ struct Diff: ParsableCommand {
       }
       rows.append(row)
     }
-    let names = Set(left.model.hyperparameters.entries.map(\.name)).union(right.model.hyperparameters.entries.map(\.name))
+    let names = Set(left.model.hyperparameters.entries.map(\.name)).union(
+      right.model.hyperparameters.entries.map(\.name))
     let changed = names.sorted().filter {
       !Self.agree(left.model.hyperparameters[$0], right.model.hyperparameters[$0])
     }
-    let isEqual = missing.isEmpty && extra.isEmpty && reshaped.isEmpty && changed.isEmpty && rows.allSatisfy { $0.largest == 0 }
+    let isEqual =
+      missing.isEmpty && extra.isEmpty && reshaped.isEmpty && changed.isEmpty && rows.allSatisfy { $0.largest == 0 }
     if common.json {
       return printJSON([
         "equal": .bool(isEqual), "onlyInA": .texts(missing), "onlyInB": .texts(extra), "shapesDiffer": .texts(reshaped),
@@ -63,21 +65,26 @@ struct Diff: ParsableCommand {
     for name in extra { print("only in \(b): \(name)") }
     for name in reshaped { print("another shape: \(name)") }
     for name in changed {
-      print("\(name): \(Self.shown(left.model.hyperparameters[name])) in \(a), \(Self.shown(right.model.hyperparameters[name])) in \(b)")
+      print(
+        "\(name): \(Self.shown(left.model.hyperparameters[name])) in \(a), \(Self.shown(right.model.hyperparameters[name])) in \(b)"
+      )
     }
     let shown = all ? rows : rows.filter { $0.largest != 0 }
     if !shown.isEmpty {
       var table = Table([
-        .init(title: "tensor", isFlexible: true), .init(title: "types"), .init(title: "relative error", alignsRight: true),
+        .init(title: "tensor", isFlexible: true), .init(title: "types"),
+        .init(title: "relative error", alignsRight: true),
         .init(title: "largest", alignsRight: true),
       ])
       for row in shown {
         table.add(
-          row.name.text, "\(row.reference.name) → \(row.candidate.name)", Format.percent(row.relative), Format.short(row.largest))
+          row.name.text, "\(row.reference.name) → \(row.candidate.name)", Format.percent(row.relative),
+          Format.short(row.largest))
       }
       print(table.text())
     }
-    print(isEqual ? "equal: \(rows.count) tensors" : "\(rows.count { $0.largest == 0 }) of \(rows.count) tensors are equal")
+    print(
+      isEqual ? "equal: \(rows.count) tensors" : "\(rows.count { $0.largest == 0 }) of \(rows.count) tensors are equal")
   }
 
   /// GGUF keeps numbers in F32, so they are compared as such.

@@ -40,7 +40,8 @@ struct Inspect: ParsableCommand {
       "  container   \(opened.checkpoint.container.rawValue), \(Format.bytes(opened.checkpoint.fileByteCount))",
       "  parameters  \(Format.count(model.parameterCount)) (\(Format.grouped(model.parameterCount))) in \(model.tensors.count) tensors",
       "  types       "
-        + encodings(model).map { "\($0.tensors) × \($0.format.name) (\(Format.bytes($0.bytes)))" }.joined(separator: ", "),
+        + encodings(model).map { "\($0.tensors) × \($0.format.name) (\(Format.bytes($0.bytes)))" }.joined(
+          separator: ", "),
       "  bits        \(Format.fixed(Double(model.tensorByteCount) * 8 / Double(max(1, model.parameterCount)), 2)) per weight",
     ]
     if let tokenizer = model.tokenizer {

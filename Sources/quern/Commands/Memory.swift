@@ -70,7 +70,9 @@ struct MemoryCommand: ParsableCommand {
   private func linePlot(_ shape: ModelShape, _ request: FootprintRequest, _ fits: [DeviceFit]) throws -> LinePlot {
     let needed = try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }.totalBytes
     // A device with room for many times the model would squeeze the lines together.
-    let marks = fits.filter { $0.usableBytes < 4 * needed }.map { LinePlot.Mark(name: $0.device.name, y: Double($0.usableBytes)) }
+    let marks = fits.filter { $0.usableBytes < 4 * needed }.map {
+      LinePlot.Mark(name: $0.device.name, y: Double($0.usableBytes))
+    }
     return try usage { () throws(FootprintError) in
       try LinePlot.overContexts(shape, request, title: "Memory of \(model) against context", marks: marks)
     }
@@ -96,7 +98,8 @@ struct MemoryCommand: ParsableCommand {
 
   private func text(_ footprint: Footprint, shape: ModelShape, fits: [DeviceFit]) -> String {
     var table = Table([
-      .init(title: "what", isFlexible: true), .init(title: "bytes", alignsRight: true), .init(title: "", alignsRight: true),
+      .init(title: "what", isFlexible: true), .init(title: "bytes", alignsRight: true),
+      .init(title: "", alignsRight: true),
     ])
     for item in footprint.items { table.add(item.name, Format.grouped(item.bytes), Format.bytes(item.bytes)) }
     table.add("total", Format.grouped(footprint.totalBytes), Format.bytes(footprint.totalBytes))
@@ -118,16 +121,20 @@ struct MemoryCommand: ParsableCommand {
     let name = fit.device.name
     guard fit.fits else {
       var lines = ["does not fit \(name) (\(size)): \(Format.bytes(-fit.headroomBytes)) too much"]
-      if let layers = fit.offloadedLayers, layers > 0 { lines.append("  \(layers) layers would, the rest in the host's memory") }
+      if let layers = fit.offloadedLayers, layers > 0 {
+        lines.append("  \(layers) layers would, the rest in the host's memory")
+      }
       lines.append(
-        fit.maxContext > 0 ? "  the longest context that fits is \(Format.grouped(fit.maxContext)) tokens"
+        fit.maxContext > 0
+          ? "  the longest context that fits is \(Format.grouped(fit.maxContext)) tokens"
           : "  no context fits: try --recipe int4, or a larger device")
       return lines
     }
     var lines = ["fits \(name) (\(size)) with \(Format.bytes(fit.headroomBytes)) to spare"]
     if training.train == nil {
       lines.append(
-        "  up to \(Format.grouped(fit.maxContext)) tokens of context, or \(Format.grouped(fit.maxBatch)) sequences of this one")
+        "  up to \(Format.grouped(fit.maxContext)) tokens of context, or \(Format.grouped(fit.maxBatch)) sequences of this one"
+      )
     }
     if training.train == nil, let rate = fit.generation {
       let prompt = fit.prompt.map { ", \(Format.short($0.tokensPerSecond)) for a prompt" } ?? ""
@@ -138,7 +145,7 @@ struct MemoryCommand: ParsableCommand {
 
   private func json(_ footprint: Footprint, shape: ModelShape, fits: [DeviceFit]) -> JSONObject {
     var result: JSONObject = [
-      "model": .text(model), "family": .text(shape.family), "parameterCount": .integer(shape.parameterCount)
+      "model": .text(model), "family": .text(shape.family), "parameterCount": .integer(shape.parameterCount),
     ]
     for member in Self.json(footprint).members { result[member.key] = member.value }
     result["devices"] = .array(
@@ -165,7 +172,8 @@ struct MemoryCommand: ParsableCommand {
       "items": .array(
         footprint.items.map {
           .object([
-            "name": .text($0.name), "part": .text($0.part.rawValue), "bytes": .integer($0.bytes), "formula": .text($0.formula),
+            "name": .text($0.name), "part": .text($0.part.rawValue), "bytes": .integer($0.bytes),
+            "formula": .text($0.formula),
           ])
         }),
     ]
@@ -174,7 +182,9 @@ struct MemoryCommand: ParsableCommand {
   /// The textbook's table: what each layer puts out for one image, and its parameters.
   private func show(_ network: ConvolutionalNetwork) throws {
     let optimizer = try training.request()?.optimizer
-    let footprint = try usage { () throws(FootprintError) in try network.footprint(batch: memory.batch, optimizer: optimizer) }
+    let footprint = try usage { () throws(FootprintError) in
+      try network.footprint(batch: memory.batch, optimizer: optimizer)
+    }
     if common.json {
       var result: JSONObject = [
         "model": .text(network.name), "parameterCount": .integer(network.parameterCount),

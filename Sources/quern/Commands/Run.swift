@@ -45,7 +45,9 @@ struct Run: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    if !(1...1 << 32).contains(tokens) { throw ValidationError("--tokens takes at least 1 (at most 2^32), not \(tokens)") }
+    if !(1...1 << 32).contains(tokens) {
+      throw ValidationError("--tokens takes at least 1 (at most 2^32), not \(tokens)")
+    }
     if !(temperature >= 0 && temperature.isFinite) {
       throw ValidationError("--temperature takes 0 or more, not \(temperature)")
     }
@@ -65,7 +67,8 @@ struct Run: ParsableCommand {
     let trained = running.transformer.configuration.contextLength
     if ids.count + tokens > trained, trained > 0 {
       Terminal.standardError(
-        "quern: warning: \(ids.count) prompt tokens and \(tokens) more exceed the \(trained) that the model was trained on\n")
+        "quern: warning: \(ids.count) prompt tokens and \(tokens) more exceed the \(trained) that the model was trained on\n"
+      )
     }
     var sampler = Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
     var decoder = tokenizer.makeStreamingDecoder()

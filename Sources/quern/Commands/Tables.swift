@@ -16,13 +16,15 @@ struct Architectures: ParsableCommand {
           architectures.map {
             .object([
               "family": .text($0.family), "describes": .text($0.summary),
-              "modelTypes": .array($0.modelTypes.map { .text($0) }), "gguf": $0.ggufArchitecture.map { .text($0) } ?? .null,
+              "modelTypes": .array($0.modelTypes.map { .text($0) }),
+              "gguf": $0.ggufArchitecture.map { .text($0) } ?? .null,
             ])
           })
       ])
     }
     var table = Table([
-      .init(title: "family"), .init(title: "model_type"), .init(title: "GGUF"), .init(title: "describes", isFlexible: true),
+      .init(title: "family"), .init(title: "model_type"), .init(title: "GGUF"),
+      .init(title: "describes", isFlexible: true),
     ])
     for row in architectures {
       table.add(row.family, row.modelTypes.joined(separator: ", "), row.ggufArchitecture ?? "–", row.summary)

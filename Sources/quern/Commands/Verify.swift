@@ -72,7 +72,8 @@ struct Verify: ParsableCommand {
     }
     let sizes = [opened, other].map { $0.model.hyperparameters.integer("vocab_size") ?? 0 }
     guard sizes[0] == sizes[1] else {
-      throw UsageError("the vocabularies differ: \(sizes[0]) and \(sizes[1]) tokens; these are not versions of one model")
+      throw UsageError(
+        "the vocabularies differ: \(sizes[0]) and \(sizes[1]) tokens; these are not versions of one model")
     }
     let left = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
     let right = try RunningModel(other, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
@@ -83,7 +84,9 @@ struct Verify: ParsableCommand {
     ) { _ in progress.advance(1) }
     progress.finish()
     let distortions = try opened.model.tensors.compactMap { tensor throws -> Distortion? in
-      guard let match = other.model[tensor.name], match.shape == tensor.shape, match.format != tensor.format else { return nil }
+      guard let match = other.model[tensor.name], match.shape == tensor.shape, match.format != tensor.format else {
+        return nil
+      }
       return try Distortion.measure(tensor, match, kernels: processor.kernels, pool: processor.pool)
     }
     let failures = thresholds.failures(verification)
@@ -104,10 +107,13 @@ struct Verify: ParsableCommand {
     let ids = try tokenizer.encode(bytes, addsSpecial: true).map(Int.init)
     let trained = opened.model.hyperparameters.integer("context_length") ?? 512
     let length = context ?? min(trained, 512)
-    guard length >= 8 else { throw UsageError("the model's context of \(length) is too short to score; give --context") }
+    guard length >= 8 else {
+      throw UsageError("the model's context of \(length) is too short to score; give --context")
+    }
     let windows = Windows(ids, context: length, beginning: tokenizer.model.prefixIDs.first, limit: self.windows)
     guard windows.count > 0 else {
-      throw UsageError("\(text) has \(ids.count) tokens, less than one window of \(length); give more text or a smaller --context")
+      throw UsageError(
+        "\(text) has \(ids.count) tokens, less than one window of \(length); give more text or a smaller --context")
     }
     return windows
   }
@@ -160,11 +166,13 @@ private struct Thresholds {
     }
     if let increase, !(result.perplexityRatio - 1 <= increase) {
       lines.append(
-        "perplexity rose by \(Format.percent(result.perplexityRatio - 1)), more than --max-ppl-increase \(Format.percent(increase))")
+        "perplexity rose by \(Format.percent(result.perplexityRatio - 1)), more than --max-ppl-increase \(Format.percent(increase))"
+      )
     }
     if let agreement, !(result.topTokenAgreement >= agreement) {
       lines.append(
-        "top tokens agree in \(Format.percent(result.topTokenAgreement)), less than --min-agreement \(Format.percent(agreement))")
+        "top tokens agree in \(Format.percent(result.topTokenAgreement)), less than --min-agreement \(Format.percent(agreement))"
+      )
     }
     return lines
   }

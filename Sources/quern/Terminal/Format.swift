@@ -43,7 +43,8 @@ enum Format {
 
   static func duration(_ seconds: Double) -> String {
     let whole = Int(min(max(seconds, 0), 1e9).rounded(.up))
-    return whole < 60 ? "\(whole) s" : whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
+    return whole < 60
+      ? "\(whole) s" : whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
   }
 
   /// `1,234,567`
@@ -59,7 +60,11 @@ enum Format {
   /// `134.5M`
   static func count(_ count: Int) -> String {
     let value = Double(count)
-    return count < 10_000 ? grouped(count)
-      : value < 1e6 ? fixed(value / 1e3, 1) + "K" : value < 1e9 ? fixed(value / 1e6, 1) + "M" : value < 1e12 ? fixed(value / 1e9, 2) + "B" : fixed(value / 1e12, 2) + "T"
+    return count < 10_000
+      ? grouped(count)
+      : value < 1e6
+        ? fixed(value / 1e3, 1) + "K"
+        : value < 1e9
+          ? fixed(value / 1e6, 1) + "M" : value < 1e12 ? fixed(value / 1e9, 2) + "B" : fixed(value / 1e12, 2) + "T"
   }
 }
