@@ -42,6 +42,10 @@ peers: ## Build llama.cpp into .peers, to compare with
 bench: build ## Speed beside llama.cpp, alternating (needs make peers and make models)
 	@$(PYTHON) Scripts/bench.py
 
+.PHONY: bench-quality
+bench-quality: build ## Loss beside llama-quantize's at the same size (needs make peers; SMOLLM2=path WIKITEXT=path)
+	@$(PYTHON) Scripts/bench_quality.py ours $(if $(SMOLLM2),--smollm2 "$(SMOLLM2)") $(if $(WIKITEXT),--wikitext "$(WIKITEXT)") $(ARGS)
+
 .PHONY: lint
 lint: ## Formatting and layering, without changing anything
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
