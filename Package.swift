@@ -67,7 +67,7 @@ let package = Package(
       name: "quern",
       dependencies: [
         "Bytes", "IR", "Kernels", "Codecs", "Tokenizers", "Catalog", "Passes", "Conversion", "Footprint", "Runtime",
-        "Verification", "Safetensors", argumentParser,
+        "Verification", "Safetensors", "GGUF", argumentParser,
       ],
       swiftSettings: safe),
 
@@ -85,6 +85,7 @@ let package = Package(
       "ModelTesting", uses: ["ContainerTesting", "Catalog", "Conversion", "Kernels", "Passes", system],
       at: "Tests/ModelTesting"),
     tests(of: "IR", uses: ["Bytes"]),
+    tests(of: "Passes", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(
       of: "Runtime",
       uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),

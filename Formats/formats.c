@@ -28,11 +28,59 @@ static const unsigned char recipe_q4_1[] = {
 static const unsigned char recipe_q4_0[] = {
 #embed "Recipes/q4_0.json"
 };
+static const unsigned char recipe_q6_k[] = {
+#embed "Recipes/q6_k.json"
+};
+static const unsigned char recipe_q5_k_m[] = {
+#embed "Recipes/q5_k_m.json"
+};
+static const unsigned char recipe_q5_k_s[] = {
+#embed "Recipes/q5_k_s.json"
+};
+static const unsigned char recipe_q4_k_m[] = {
+#embed "Recipes/q4_k_m.json"
+};
+static const unsigned char recipe_q4_k_s[] = {
+#embed "Recipes/q4_k_s.json"
+};
+static const unsigned char recipe_q3_k_l[] = {
+#embed "Recipes/q3_k_l.json"
+};
+static const unsigned char recipe_q3_k_m[] = {
+#embed "Recipes/q3_k_m.json"
+};
+static const unsigned char recipe_q3_k_s[] = {
+#embed "Recipes/q3_k_s.json"
+};
+static const unsigned char recipe_q2_k[] = {
+#embed "Recipes/q2_k.json"
+};
+static const unsigned char recipe_q2_k_s[] = {
+#embed "Recipes/q2_k_s.json"
+};
+static const unsigned char recipe_iq4_nl[] = {
+#embed "Recipes/iq4_nl.json"
+};
+static const unsigned char recipe_iq4_xs[] = {
+#embed "Recipes/iq4_xs.json"
+};
+static const unsigned char recipe_tq1_0[] = {
+#embed "Recipes/tq1_0.json"
+};
+static const unsigned char recipe_tq2_0[] = {
+#embed "Recipes/tq2_0.json"
+};
+static const unsigned char recipe_mxfp4_moe[] = {
+#embed "Recipes/mxfp4_moe.json"
+};
 static const unsigned char recipe_int8[] = {
 #embed "Recipes/int8.json"
 };
 static const unsigned char recipe_int4[] = {
 #embed "Recipes/int4.json"
+};
+static const unsigned char quantization_tensors[] = {
+#embed "Quantization/tensors.json"
 };
 static const unsigned char profile_quern[] = {
 #embed "Profiles/quern.json"
@@ -133,8 +181,24 @@ static const quern_format_file files[] = {
     FILE_ROW("Recipes/q5_0.json", recipe_q5_0),
     FILE_ROW("Recipes/q4_1.json", recipe_q4_1),
     FILE_ROW("Recipes/q4_0.json", recipe_q4_0),
+    FILE_ROW("Recipes/q6_k.json", recipe_q6_k),
+    FILE_ROW("Recipes/q5_k_m.json", recipe_q5_k_m),
+    FILE_ROW("Recipes/q5_k_s.json", recipe_q5_k_s),
+    FILE_ROW("Recipes/q4_k_m.json", recipe_q4_k_m),
+    FILE_ROW("Recipes/q4_k_s.json", recipe_q4_k_s),
+    FILE_ROW("Recipes/q3_k_l.json", recipe_q3_k_l),
+    FILE_ROW("Recipes/q3_k_m.json", recipe_q3_k_m),
+    FILE_ROW("Recipes/q3_k_s.json", recipe_q3_k_s),
+    FILE_ROW("Recipes/q2_k.json", recipe_q2_k),
+    FILE_ROW("Recipes/q2_k_s.json", recipe_q2_k_s),
+    FILE_ROW("Recipes/iq4_nl.json", recipe_iq4_nl),
+    FILE_ROW("Recipes/iq4_xs.json", recipe_iq4_xs),
+    FILE_ROW("Recipes/tq1_0.json", recipe_tq1_0),
+    FILE_ROW("Recipes/tq2_0.json", recipe_tq2_0),
+    FILE_ROW("Recipes/mxfp4_moe.json", recipe_mxfp4_moe),
     FILE_ROW("Recipes/int8.json", recipe_int8),
     FILE_ROW("Recipes/int4.json", recipe_int4),
+    FILE_ROW("Quantization/tensors.json", quantization_tensors),
     FILE_ROW("Profiles/quern.json", profile_quern),
     FILE_ROW("Profiles/llama.cpp.json", profile_llama_cpp),
     FILE_ROW("Profiles/transformers.json", profile_transformers),

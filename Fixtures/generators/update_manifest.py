@@ -41,6 +41,8 @@ RULES = [
     ("rope/rotary.json", "generators/make_llama_conformance.py", "rotary frequencies are those of transformers"),
     ("models/kjv-llama/", "models/kjv-llama/train.py", "a really trained small model for quality measurements"),
     ("tokenizers/", "generators/tokenizer_fixtures.py", "tokenizers agree with the tokenizers package"),
+    ("recipes/llama-quantize.json", "generators/llama_quantize_types.py", "recipes choose the types that llama-quantize chooses"),
+    ("importance/", "generators/make_importance_fixtures.sh", "imatrix files by llama-imatrix are read, and written byte for byte"),
     ("text/wikitext2-part.txt", "", "text for perplexity, from WikiText-2"),
 ]
 

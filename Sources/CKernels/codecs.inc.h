@@ -13,6 +13,8 @@
 #include "codec_levels.inc.h"
 #include "codec_levels_encode.inc.h"
 #include "codec_few.inc.h"
+#include "codec_few_encode.inc.h"
+#include "codec_fp4_encode.inc.h"
 #include "codec_grid.inc.h"
 
 #define CODEC_ROW(TYPE, NAME, ELEMENTS, BYTES) [TYPE] = {ELEMENTS, BYTES, PASTE(decode_##NAME, ISA), PASTE(encode_##NAME, ISA)}
@@ -48,10 +50,10 @@ static const quern_codec_table CODEC_TABLE = {{
     CODEC_READ_ONLY_ROW(28, f64, 1, 8),
     CODEC_READ_ONLY_ROW(29, iq1_m, 256, 56),
     CODEC_ROW(30, bf16, 1, 2),
-    CODEC_READ_ONLY_ROW(34, tq1_0, 256, 54),
-    CODEC_READ_ONLY_ROW(35, tq2_0, 256, 66),
-    CODEC_READ_ONLY_ROW(39, mxfp4, 32, 17),
-    CODEC_READ_ONLY_ROW(40, nvfp4, 64, 36),
+    CODEC_ROW(34, tq1_0, 256, 54),
+    CODEC_ROW(35, tq2_0, 256, 66),
+    CODEC_ROW(39, mxfp4, 32, 17),
+    CODEC_ROW(40, nvfp4, 64, 36),
     CODEC_READ_ONLY_ROW(41, q1_0, 128, 18),
     CODEC_READ_ONLY_ROW(42, q2_0, 64, 18),
     CODEC_READ_ONLY_ROW(QUERN_TYPE_F8_E4M3, f8_e4m3, 1, 1),

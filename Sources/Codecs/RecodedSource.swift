@@ -10,16 +10,23 @@ public final class RecodedSource: TensorSource {
   private let base: TensorRef
   private let decoder: Codec
   private let encoder: Codec
+  /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones.
+  private let importance: [Float]
   private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
 
   /// Nil when either format has no codec for its part.
-  public init?(_ base: TensorRef, as format: BlockFormat, kernels: Kernels) {
+  ///
+  /// - Parameter importance: as `Importance.weights(of:shape:)` gives it, or nil for equal weights.
+  public init?(_ base: TensorRef, as format: BlockFormat, importance: [Float]? = nil, kernels: Kernels) {
     guard let decoder = Codec.for(base.format, kernels: kernels), let encoder = Codec.for(format, kernels: kernels),
       encoder.canEncode
     else { return nil }
     self.base = base
     self.decoder = decoder
     self.encoder = encoder
+    self.importance = importance ?? []
+    precondition(
+      base.shape.columns == 0 || self.importance.count % base.shape.columns == 0, "\(base.name): ragged importance")
   }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
@@ -28,11 +35,43 @@ public final class RecodedSource: TensorSource {
     var values = [Float](repeating: 0, count: rows.count * base.shape.columns)
     var span = values.mutableSpan
     decoder.decode(stored.rawSpan, into: &span)
-    let encoded = encoder.encode(values.span, into: &bytes)
+    let encoded = encode(values.span, rows: rows, into: &bytes)
     let statistics = RecodeStatistics(
       squaredError: encoded.squaredError, squaredSum: Self.squaredSum(values.span),
       nonFiniteCount: encoded.nonFiniteCount)
     statisticsByRow.withLock { $0[rows.lowerBound] = statistics }
+  }
+
+  private func encode(_ values: Span<Float>, rows: Range<Int>, into bytes: inout MutableRawSpan) -> EncodeStatistics {
+    let importance = importance
+    guard !importance.isEmpty else { return encoder.encode(values, into: &bytes) }
+    let allWeights = importance.span
+    let columns = base.shape.columns
+    let rowsPerMatrix = max(1, base.shape.rows / (importance.count / columns))
+    func weights(_ matrix: Int) -> Range<Int> { matrix * columns..<(matrix + 1) * columns }
+    let first = rows.lowerBound / rowsPerMatrix
+    if rows.upperBound <= (first + 1) * rowsPerMatrix {
+      let mine = allWeights.extracting(weights(first))
+      return encoder.encode(values, importance: mine, into: &bytes)
+    }
+    // A slab that reaches into the next expert: each one's rows are weighed by what reaches that expert.
+    let rowByteCount = bytes.byteCount / rows.count
+    var total = EncodeStatistics()
+    var row = rows.lowerBound
+    while row < rows.upperBound {
+      let matrix = row / rowsPerMatrix
+      let end = min(rows.upperBound, (matrix + 1) * rowsPerMatrix)
+      let part = row - rows.lowerBound..<end - rows.lowerBound
+      var encoded = [UInt8](repeating: 0, count: part.count * rowByteCount)
+      let mine = allWeights.extracting(weights(matrix))
+      let partValues = values.extracting(part.lowerBound * columns..<part.upperBound * columns)
+      encoded.withMutableRawSpan { span in
+        total.add(encoder.encode(partValues, importance: mine, into: &span))
+      }
+      bytes.copy(from: encoded.rawSpan, at: part.lowerBound * rowByteCount)
+      row = end
+    }
+    return total
   }
 
   /// Of all rows read so far, summed in row order.

@@ -1,7 +1,7 @@
-import Bytes
+public import Bytes
 import Codecs
 import GGUF
-import IR
+public import IR
 public import Kernels
 public import Passes
 import Safetensors
@@ -24,8 +24,10 @@ public struct ConversionJob: Sendable {
   /// - Parameters:
   ///   - plan: the formats to store tensors in, or nil to keep them (GGUF wants vectors in F32).
   ///   - ggufFileType: what a GGUF output calls the whole, or nil to take it from its tensors.
+  ///   - importance: of the columns, for encoders that weigh errors by it.
   public init(
-    _ opened: OpenedModel, plan: QuantizationPlan?, ggufFileType: Int?, container: OutputContainer, kernels: Kernels
+    _ opened: OpenedModel, plan: QuantizationPlan?, ggufFileType: Int?, container: OutputContainer,
+    importance: Importance? = nil, kernels: Kernels
   ) throws(ConversionError) {
     guard opened.checkpoint.container != .configuration else {
       throw .unrecognized(path: opened.checkpoint.path, detail: "a configuration has no weights to write")
@@ -35,7 +37,8 @@ public struct ConversionJob: Sendable {
     self.ggufFileType = ggufFileType
     do {
       let plan = plan ?? (container == .gguf ? .widenedVectors(of: opened.model) : nil)
-      model = try Pipeline(plan.map { [ChangeFormats($0, kernels: kernels)] } ?? []).run(opened.model)
+      model = try Pipeline(plan.map { [ChangeFormats($0, importance: importance, kernels: kernels)] } ?? []).run(
+        opened.model)
     } catch { throw .pass(error) }
   }
 
@@ -43,8 +46,11 @@ public struct ConversionJob: Sendable {
   public var outputTensorBytes: Int { model.tensorByteCount }
 
   /// Writes the output. On any error nothing remains under its name.
+  ///
+  /// - Parameter companions: complete files that get their names together with the output, made once it is known.
   public func write(
     to path: FilePath, overwrites: Bool, maximumShardBytes: Int?, pool: WorkerPool,
+    companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
     progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(ConversionError) -> ConversionResult {
     let streamer = TensorStreamer(pool: pool, progress: progress)
@@ -66,9 +72,10 @@ public struct ConversionJob: Sendable {
           files.append(try AtomicFile(name, overwrites: overwrites))
         }
         for (part, file) in zip(layout.files, files) { try streamer.write(part, to: file) }
-        try AtomicFile.commit(files)
+        let result = result(files: layout.files, others: 0, warnings: export.warnings)
+        try AtomicFile.commit(files + companions(result))
+        return result
       } catch { throw .file(error) }
-      return result(files: layout.files, others: 0, warnings: export.warnings)
     case .safetensors:
       let export = try HuggingFaceExport(opened, model: model)
       let layout: SafetensorsLayout
@@ -93,8 +100,12 @@ public struct ConversionJob: Sendable {
           try streamer.write(part, to: file)
           files.append(file)
         }
+        let result = result(
+          files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, warnings: export.warnings)
+        let beside = try companions(result)
         try folder.commit(files)
-        return result(files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, warnings: export.warnings)
+        try AtomicFile.commit(beside)
+        return result
       } catch { throw .file(error) }
     }
   }

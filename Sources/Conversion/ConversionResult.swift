@@ -32,7 +32,7 @@ public struct ConversionResult: Sendable {
   public let match: MatchReport
   /// The output's names.
   public let produced: [ByteString]
-  public let warnings: [String]
+  public var warnings: [String]
 
   /// The pairs of formats that occur among converted tensors, in order of appearance.
   public var changes: [(from: BlockFormat, to: BlockFormat)] {

@@ -11,10 +11,13 @@ public import Kernels
 public struct ChangeFormats: Pass {
   public let name = "change formats"
   public let plan: QuantizationPlan
+  private let importance: Importance?
   private let kernels: Kernels
 
-  public init(_ plan: QuantizationPlan, kernels: Kernels) {
+  /// - Parameter importance: weighs each column's error; a tensor without an entry of its shape is weighed evenly.
+  public init(_ plan: QuantizationPlan, importance: Importance? = nil, kernels: Kernels) {
     self.plan = plan
+    self.importance = importance
     self.kernels = kernels
   }
 
@@ -39,7 +42,8 @@ public struct ChangeFormats: Pass {
     result.replaceTensors(
       model.tensors.map { tensor in
         guard let format = targets[tensor.name], format != tensor.format,
-          let source = RecodedSource(tensor, as: format, kernels: kernels)
+          let source = RecodedSource(
+            tensor, as: format, importance: importance?.weights(of: tensor.name, shape: tensor.shape), kernels: kernels)
         else { return tensor }
         var recoded = tensor
         recoded.format = format

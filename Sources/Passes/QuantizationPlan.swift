@@ -3,18 +3,47 @@ public import IR
 
 /// Which format each tensor will have: computed from names and shapes alone, so it can be shown before any work.
 public struct QuantizationPlan: Hashable, Sendable {
+  /// How a tensor's blocks are found.
+  public enum Method: String, Hashable, Sendable, CaseIterable {
+    /// Each block by itself: the scale is searched, weighted by the columns' importance where that is known.
+    case search
+    /// Column by column, each one's error made good by those that follow; needs calibration.
+    case feedback
+  }
+
   public struct Step: Hashable, Sendable {
     public let name: ByteString
     public let shape: Shape
     public let from: BlockFormat
     public var to: BlockFormat
+    /// Nil leaves it to the command: the best that the calibration data allow.
+    public var method: Method?
     /// Why this format, in a few words: the recipe's rule, an override, or a fallback.
     public var reason: String
+
+    public init(
+      name: ByteString, shape: Shape, from: BlockFormat, to: BlockFormat, method: Method? = nil, reason: String
+    ) {
+      self.name = name
+      self.shape = shape
+      self.from = from
+      self.to = to
+      self.method = method
+      self.reason = reason
+    }
   }
 
+  /// Who made it: a recipe's name, or nil.
+  public var recipe: String?
+  /// `general.file_type` of a GGUF written by it; nil to take it from the tensors.
+  public var ggufFileType: Int?
   public var steps: [Step]
 
-  public init(steps: [Step]) { self.steps = steps }
+  public init(recipe: String? = nil, ggufFileType: Int? = nil, steps: [Step]) {
+    self.recipe = recipe
+    self.ggufFileType = ggufFileType
+    self.steps = steps
+  }
 
   /// Bytes of all tensors afterwards.
   public var byteCount: Int {

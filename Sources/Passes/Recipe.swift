@@ -1,26 +1,20 @@
-public import Bytes
+import Bytes
 public import Catalog
 public import IR
 
-/// A named rule for choosing formats (Formats/Recipes): first matching rule wins.
+/// A named way of choosing each tensor's format (Formats/Recipes): the first rule that applies wins, then the recipe's
+/// own type; where its blocks do not fill the rows, what stands in for it.
 public struct Recipe: Sendable {
-  /// What a rule's tensor must be.
-  enum Target: String, Sendable {
-    /// The matrix that turns the last state into logits: `output.weight`, or a tied `token_embd.weight`.
-    case head
-    /// `token_embd.weight` when it is not the head too.
-    case embedding
-    /// Every other matrix.
-    case matrix
-  }
-
   public let name: String
   public let summary: String
   /// `general.file_type` of a GGUF written by this recipe, as `llama.h` numbers them.
   public let ggufFileType: Int
-  private let formats: [(target: Target, preferences: [BlockFormat])]
+  /// Of tensors that no rule names.
+  public let format: BlockFormat
+  private let rules: [RecipeRule]
+  private let roles: TensorRoles
 
-  init(parsing bytes: [UInt8], file: String) throws(DescriptorError) {
+  init(parsing bytes: [UInt8], file: String, roles: TensorRoles) throws(DescriptorError) {
     guard let json = try? JSONValue.parse(bytes), let root = json.object else {
       throw .invalid(file: file, key: "object")
     }
@@ -28,94 +22,55 @@ public struct Recipe: Sendable {
       throw .invalid(file: file, key: "recipe")
     }
     guard let fileType = root["fileType"]?.int else { throw .invalid(file: file, key: "fileType") }
+    guard let format = root["type"]?.string.flatMap({ BlockFormat.named($0.text) }) else {
+      throw .invalid(file: file, key: "type")
+    }
+    guard let rows = root["rules"]?.array else { throw .invalid(file: file, key: "rules") }
+    var rules: [RecipeRule] = []
+    for row in rows {
+      guard let object = row.object else { throw .invalid(file: file, key: "rules") }
+      rules.append(try RecipeRule(object, in: file))
+    }
     self.name = name.text
     self.summary = summary.text
     ggufFileType = fileType
-    var formats: [(Target, [BlockFormat])] = []
-    for member in root["formats"]?.object?.members ?? [] {
-      guard let target = Target(rawValue: member.key.text), let names = member.value.array else {
-        throw .invalid(file: file, key: member.key.text)
-      }
-      var preferences: [BlockFormat] = []
-      for name in names {
-        guard let format = name.string.flatMap({ BlockFormat.named($0.text) }) else {
-          throw .invalid(file: file, key: member.key.text)
-        }
-        preferences.append(format)
-      }
-      formats.append((target, preferences))
-    }
-    self.formats = formats
+    self.format = format
+    self.rules = rules
+    self.roles = roles
   }
 
-  /// The recipe whose every matrix is one format: what `--recipe q5_1` means without a file.
-  public init(uniform format: BlockFormat, fileType: Int) {
-    name = format.name.lowercased()
-    summary = "every matrix as \(format.name)"
-    ggufFileType = fileType
-    formats = [(.head, [format]), (.embedding, [format]), (.matrix, [format])]
-  }
-
-  /// - Parameter overrides: patterns over canonical names with the format they demand; the first match wins over the recipe.
+  /// - Parameters:
+  ///   - overrides: patterns over canonical names with the format they demand; the first match wins over the recipe.
+  ///   - isCalibrated: whether the columns' importance will be known; some rules of llama.cpp ask.
   /// - Throws: when an override asks for blocks that do not fit the tensor's rows.
-  public func plan(for model: Model, overrides: [FormatOverride] = []) throws(PassError) -> QuantizationPlan {
-    let headIsTied = model["output.weight"] == nil
+  public func plan(
+    for model: Model, overrides: [FormatOverride] = [], isCalibrated: Bool = false
+  ) throws(PassError) -> QuantizationPlan {
+    let subject = RecipeSubject(model, roles: roles, isCalibrated: isCalibrated)
     var steps: [QuantizationPlan.Step] = []
     for tensor in model.tensors {
-      var (format, reason) = choice(for: tensor, headIsTied: headIsTied)
-      if let override = overrides.first(where: { $0.matches(tensor.name) }),
-        override.applies(to: tensor)
-      {
-        guard override.format.byteCount(elements: tensor.shape.columns) != nil else {
-          throw PassError(
-            pass: "plan", tensor: tensor.name,
-            problem: "rows of \(tensor.shape.columns) do not fill \(override.format.name) blocks")
-        }
-        (format, reason) = (override.format, "--tensor \(override.pattern)")
-      }
+      let (format, reason) = choice(for: tensor, in: subject)
       steps.append(.init(name: tensor.name, shape: tensor.shape, from: tensor.format, to: format, reason: reason))
     }
-    return QuantizationPlan(steps: steps)
+    var plan = QuantizationPlan(recipe: name, ggufFileType: ggufFileType, steps: steps)
+    try plan.apply(overrides, to: model)
+    return plan
   }
 
-  private func choice(for tensor: TensorRef, headIsTied: Bool) -> (BlockFormat, String) {
+  private func choice(for tensor: TensorRef, in subject: RecipeSubject) -> (BlockFormat, String) {
     guard tensor.format.kind != .integer else { return (tensor.format, "integers stay") }
     guard tensor.shape.dimensions.count > 1 else { return (.f32, "vectors stay F32") }
-    let isEmbedding = tensor.name == "token_embd.weight"
-    let target: Target =
-      tensor.name == "output.weight" || (isEmbedding && headIsTied) ? .head : isEmbedding ? .embedding : .matrix
-    let preferences = formats.first { $0.target == target }?.preferences ?? []
-    for (position, format) in preferences.enumerated() where format.byteCount(elements: tensor.shape.columns) != nil {
-      return (format, position == 0 ? target.rawValue : "\(target.rawValue), rows of \(tensor.shape.columns)")
+    guard format.kind == .packed else { return (format, "matrix") }
+    guard roles.allowsPacking(tensor.name) else { return (tensor.format, "small and delicate: kept") }
+    let rule = rules.first { $0.applies(to: tensor, in: subject) }
+    let wanted = rule?.format ?? format
+    let reason = rule?.reason ?? subject[tensor.name].role ?? "matrix"
+    for candidate in [wanted, roles.fallbacks[wanted], .f16].compactMap(\.self)
+    where candidate.byteCount(elements: tensor.shape.columns) != nil {
+      let columns = tensor.shape.columns
+      return (candidate, candidate == wanted ? reason : "\(reason); rows of \(columns) do not fill \(wanted.name)")
     }
-    return (.f16, "rows of \(tensor.shape.columns) fill no block")
-  }
-}
-
-/// `--tensor 'PATTERN=TYPE'`: a regular expression searched in canonical names.
-public struct FormatOverride: Sendable {
-  public let pattern: String
-  public let format: BlockFormat
-
-  /// Nil when the text has no `=`, the pattern is no regular expression, or the type is unknown.
-  public init?(_ text: String) {
-    guard let equals = text.lastIndex(of: "="),
-      let format = BlockFormat.named(String(text[text.index(after: equals)...])),
-      (try? Regex(String(text[..<equals]))) != nil
-    else { return nil }
-    pattern = String(text[..<equals])
-    self.format = format
-  }
-
-  /// Whether the tensor may take the format: runtimes read norms and biases as floats, and integers are no weights.
-  public func applies(to tensor: TensorRef) -> Bool {
-    tensor.format.kind != .integer && (tensor.shape.dimensions.count > 1 || format.kind != .packed)
-  }
-
-  /// Whether the pattern is found in the name.
-  public func matches(_ name: ByteString) -> Bool {
-    guard let expression = try? Regex(pattern) else { return false }
-    return name.text.firstMatch(of: expression) != nil
+    return (.f16, reason)
   }
 }
 
@@ -124,11 +79,19 @@ public struct RecipeBook: Sendable {
   public let recipes: [Recipe]
 
   public init() throws(DescriptorError) {
+    let roles = try TensorRoles()
     var recipes: [Recipe] = []
-    for file in FormatFiles.all(in: "Recipes/") { recipes.append(try Recipe(parsing: file.bytes, file: file.path)) }
+    for file in FormatFiles.all(in: "Recipes/") {
+      recipes.append(try Recipe(parsing: file.bytes, file: file.path, roles: roles))
+    }
     self.recipes = recipes
   }
 
-  public subscript(name: String) -> Recipe? { recipes.first { $0.name == name.lowercased() } }
+  /// Forgives case, and llama.cpp's short names: `Q4_K` is `q4_k_m`.
+  public subscript(name: String) -> Recipe? {
+    let name = name.lowercased()
+    return recipes.first { $0.name == name }
+      ?? (["q3_k", "q4_k", "q5_k"].contains(name) ? recipes.first { $0.name == name + "_m" } : nil)
+  }
   public var names: [String] { recipes.map(\.name) }
 }

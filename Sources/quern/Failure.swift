@@ -2,6 +2,7 @@ import ArgumentParser
 import Bytes
 import Catalog
 import Conversion
+import GGUF
 import Glibc
 import Kernels
 import Passes
@@ -43,13 +44,14 @@ enum Failure {
       }
     case let error as FileError:
       say(error)
-      switch error {
-      case .truncated, .compression: return ExitStatus.badInput
-      case .system, .notARegularFile, .notADirectory, .occupied, .exists: return ExitStatus.failed
-      }
+      return status(of: error)
     case let error as PassError:
       say(error)
       return ExitStatus.failed
+    case let error as ImportanceError:
+      say(error)
+      if case .file(let file) = error { return status(of: file) }
+      return ExitStatus.badInput
     case is UsageError, is KernelSelectionError:
       say(error)
       return ExitStatus.badUsage
@@ -57,6 +59,13 @@ enum Failure {
       say(error)
       return ExitStatus.thresholdNotMet
     default: return reportUsage(error)
+    }
+  }
+
+  private static func status(of error: FileError) -> Int32 {
+    switch error {
+    case .truncated, .compression: ExitStatus.badInput
+    case .system, .notARegularFile, .notADirectory, .occupied, .exists: ExitStatus.failed
     }
   }
 

@@ -32,26 +32,39 @@ struct OutputOptions: ParsableArguments {
     return container
   }
 
-  private func requiredOutput() throws(UsageError) -> FilePath {
+  func requiredOutput() throws(UsageError) -> FilePath {
     guard let output else { throw UsageError("say where to write: -o OUT.gguf, or -o DIRECTORY for safetensors") }
     return output
   }
 
-  /// Writes, with a progress bar, and reports.
-  func perform(_ job: ConversionJob, label: String, processor: Processor, asJSON: Bool) throws {
-    let shardBytes = try maxShardSize.map { text throws(UsageError) in
+  func maximumShardBytes() throws(UsageError) -> Int? {
+    try maxShardSize.map { text throws(UsageError) in
       guard let bytes = ByteSize(text)?.bytes, bytes >= 1 << 20 else {
         throw UsageError("--max-shard-size takes a size of at least 1MB such as 2GB, not '\(text)'")
       }
       return bytes
     }
+  }
+
+  /// Writes, with a progress bar, and reports.
+  ///
+  /// - Parameters:
+  ///   - companions: files that get their names together with the output.
+  ///   - warnings: more of them, known from the result.
+  func perform(
+    _ job: ConversionJob, label: String, processor: Processor, asJSON: Bool,
+    companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
+    warnings: (ConversionResult) -> [String] = { _ in [] }
+  ) throws {
+    let shardBytes = try maximumShardBytes()
     let output = try requiredOutput()
     let start = Clock.now()
     let progress = Progress(label, total: job.outputTensorBytes, unit: .bytes, isShown: !asJSON)
-    let result = try job.write(to: output, overwrites: force, maximumShardBytes: shardBytes, pool: processor.pool) {
-      progress.advance($0)
-    }
+    var result = try job.write(
+      to: output, overwrites: force, maximumShardBytes: shardBytes, pool: processor.pool, companions: companions
+    ) { progress.advance($0) }
     progress.finish()
+    result.warnings += warnings(result)
     let seconds = Clock.now() - start
     for warning in result.warnings { Terminal.standardError("quern: warning: \(warning)\n") }
     if asJSON { return printJSON(json(result, output: output, seconds: seconds)) }

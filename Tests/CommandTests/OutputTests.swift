@@ -89,8 +89,11 @@ import Testing
     #expect(try Quern.run(command).status == 0)
     let whole = clock.now - start
     let finished = listing(output.path)
+    func clear() {
+      for name in [target.string, target.string + ".report.json"] { try? FileManager.default.removeItem(atPath: name) }
+    }
     for round in 0..<12 {
-      try? FileManager.default.removeItem(atPath: target.string)
+      clear()
       let logs = Scratch()
       let process = try Quern.start(command, logs: logs.path)
       usleep(UInt32(Double(whole.components.attoseconds / 1_000_000_000_000) * Double(round) / 12))
@@ -102,7 +105,7 @@ import Testing
       #expect(named.isEmpty || named == finished, "round \(round): \(left)")
     }
     #expect(listing(kjv) == before)
-    try? FileManager.default.removeItem(atPath: target.string)
+    clear()
     #expect(try Quern.run(command).status == 0)
     #expect(listing(output.path) == finished)
     // What a killed run of a process that no longer is would have left.

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "ckernels_codecs.h"
+#include "ckernels_digest.h"
 #include "ckernels_grids.h"
 #include "ckernels_math.h"
 #include "ckernels_pool.h"

@@ -1,8 +1,9 @@
 import ArgumentParser
 import Bytes
-import Codecs
 import Conversion
+import GGUF
 import IR
+import Kernels
 import Passes
 import SystemPackage
 
@@ -11,9 +12,11 @@ struct Quantize: ParsableCommand {
     abstract: "Make a model smaller: int8, int4 and everything between.",
     discussion: """
       `quern recipes` lists the recipes. --tensor sends tensors whose name a regular expression finds to a type of \
-      their own; the first that matches wins. --dry-run shows the plan without writing.
+      their own; the first that matches wins. --dry-run shows the plan without writing; --save-plan keeps it as a file \
+      that can be edited and followed with --plan. OUT.report.json says what was made from what.
 
         quern quantize ./SmolLM2-135M -o smollm2-int4.gguf --recipe int4
+        quern quantize model.gguf -o out.gguf --recipe q4_k_m --imatrix imatrix.gguf
         quern quantize model.gguf -o out.gguf --recipe q4_0 --tensor 'ffn_down=q8_0'
       """)
 
@@ -21,46 +24,58 @@ struct Quantize: ParsableCommand {
   var model: FilePath
 
   @OptionGroup var output: OutputOptions
+  @OptionGroup var planning: PlanOptions
 
-  @Option(help: "How to choose types; see: quern recipes")
-  var recipe = "int4"
-
-  @Option(name: .customLong("tensor"), help: ArgumentHelp("A type for some tensors.", valueName: "regex=type"))
-  var tensors: [String] = []
+  @Option(help: "Weigh errors by the importance of input channels: a file by llama-imatrix, .gguf or .dat.")
+  var imatrix: FilePath?
 
   @Flag(help: "Show the plan and the resulting size; write nothing.")
   var dryRun = false
+
+  @Flag(help: "Write no OUT.report.json.")
+  var noReport = false
 
   @OptionGroup var common: CommonOptions
 
   func run() throws {
     let processor = try common.processor()
-    let book = try RecipeBook()
-    guard let recipe = book[recipe] else {
-      throw UsageError("no recipe is called '\(recipe)'; there are: \(book.names.joined(separator: ", "))")
-    }
-    let overrides = try tensors.map { text throws(UsageError) in
-      guard let override = FormatOverride(text) else {
-        throw UsageError("--tensor takes 'REGEX=TYPE' with a type such as q8_0 or f16, not '\(text)'")
-      }
-      guard Codec.for(override.format, kernels: processor.kernels)?.canEncode == true else {
-        let possible = BlockFormat.all.filter { Codec.for($0, kernels: processor.kernels)?.canEncode == true }
-        throw UsageError(
-          "\(override.format.name) can only be read, not written; for --tensor there are: "
-            + possible.map { $0.name.lowercased() }.joined(separator: ", "))
-      }
-      return override
-    }
+    let importance = try imatrix.map { path throws(ImportanceError) in try ImportanceFile.read(path) }
+    // Mistakes in the call are told before a model is opened.
+    _ = try planning.chosenRecipe()
     let opened = try OpenedModel(model)
-    for override in overrides where !opened.model.tensors.contains(where: { override.matches($0.name) }) {
-      throw UsageError("--tensor \(override.pattern) finds no tensor; for the names: quern inspect --tensors \(model)")
-    }
-    let plan: QuantizationPlan
-    do { plan = try recipe.plan(for: opened.model, overrides: overrides) } catch { throw ConversionError.pass(error) }
+    let plan = try planning.plan(
+      for: opened.model, at: model, isCalibrated: importance != nil, kernels: processor.kernels)
     if dryRun { return show(plan) }
     let job = try ConversionJob(
-      opened, plan: plan, ggufFileType: recipe.ggufFileType, container: output.container(), kernels: processor.kernels)
-    try output.perform(job, label: "quantize", processor: processor, asJSON: common.json)
+      opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(), importance: importance,
+      kernels: processor.kernels)
+    _ = try output.maximumShardBytes()
+    if !common.json { print(PlanTable.summary(of: plan) + "\n") }
+    let early = QuantizationWarnings.before(plan) + unweighted(plan, importance, in: opened.model)
+    let outputPath = try output.requiredOutput()
+    let report = QuantizationReport(opened: opened, plan: plan, importancePath: imatrix, importance: importance)
+    try output.perform(
+      job, label: "quantize", processor: processor, asJSON: common.json,
+      companions: { result throws(FileError) in
+        guard !noReport else { return [] }
+        let warnings = result.warnings + early + QuantizationWarnings.after(result)
+        return [try report.file(result, output: outputPath, warnings: warnings)]
+      },
+      warnings: { early + QuantizationWarnings.after($0) })
+  }
+
+  /// An imatrix that fits nothing, or leaves matrices out, is probably another model's.
+  private func unweighted(_ plan: QuantizationPlan, _ importance: Importance?, in model: Model) -> [String] {
+    guard let importance else { return [] }
+    let packed = plan.steps.filter { $0.to.kind == .packed && $0.to != $0.from }
+    // llama-imatrix sees neither the embedding nor, unless asked, the head.
+    let expected = packed.filter { $0.name != "token_embd.weight" && $0.name != "output.weight" }
+    let missing = expected.filter { importance.weights(of: $0.name, shape: $0.shape) == nil }
+    guard let first = missing.first else { return [] }
+    return [
+      "the imatrix says nothing that fits \(first.name)"
+        + (missing.count > 1 ? " and \(missing.count - 1) other matrices" : "") + "; they are quantized without it"
+    ]
   }
 
   private func show(_ plan: QuantizationPlan) {
@@ -76,12 +91,6 @@ struct Quantize: ParsableCommand {
           }),
       ])
     }
-    var table = Table([
-      .init(title: "tensor", isFlexible: true), .init(title: "shape"), .init(title: "from"), .init(title: "to"),
-      .init(title: "because"),
-    ])
-    for step in plan.steps { table.add(step.name.text, "\(step.shape)", step.from.name, step.to.name, step.reason) }
-    print(table.text())
-    print("\n\(Format.bytes(plan.byteCount)) of tensors, \(Format.fixed(plan.bitsPerWeight, 2)) bits per weight")
+    print(PlanTable.full(of: plan))
   }
 }

@@ -1,0 +1,95 @@
+// Encoders of TQ1_0 and TQ2_0 (codec_few.inc.h): −1, 0 or 1 times a half per 256 elements. ggml takes the largest
+// element as the scale, which is right for models trained to be ternary; the search finds that too, and better elsewhere.
+
+typedef struct {
+  f32x16 error, xq, qq;  // of the whole block, in every lane
+} ternary_sums;
+
+INLINE f32x16 ternary_code(f32x16 x, f32x16 half) {
+  f32x16 zero = f32x16_splat(0), one = f32x16_splat(1);
+  return f32x16_select(x > half, one, f32x16_select(x < -half, -one, zero));
+}
+
+INLINE ternary_sums ternary_sum(const f32x16 *x, const f32x16 *weights, f32x16 d) {
+  f32x16 half = d * 0.5f, error = f32x16_splat(0), xq = error, qq = error;
+  for (int j = 0; j < 16; j++) {
+    f32x16 q = ternary_code(x[j], half), e = x[j] - q * d;
+    f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
+    error += we * e;
+    xq += wq * x[j];
+    qq += wq * q;
+  }
+  return (ternary_sums){block_sum(error, 16), block_sum(xq, 16), block_sum(qq, 16)};
+}
+
+// One block: a lane is sixteen elements in a row.
+INLINE f32x16 ternary_scale(const f32x16 *x, const f32x16 *weights) {
+  f32x16 largest = f32x16_abs(block_extreme(group_extreme(x, 16), 16));
+  f32x16 best = f32x16_splat(0), least = f32x16_splat(__builtin_inff());
+  for (int step = 16; step > 2; step--) {
+    f32x16 d = largest * ((float)step / 16);
+    for (int round = 0; round < 3; round++) {
+      d = f32x16_to_half_grid(d);
+      ternary_sums s = ternary_sum(x, weights, d);
+      i32x16 better = step == 16 && round == 0 ? i32x16_splat(-1) : s.error < least;
+      least = f32x16_select(better, s.error, least);
+      best = f32x16_select(better, d, best);
+      d = s.xq / s.qq;
+    }
+  }
+  return best;
+}
+
+// Codes 0, 1, 2 as rows of sixteen elements.
+INLINE f64x16 ternary_codes(const f32x16 *x, f32x16 d, u8x16 codes[16]) {
+  f64x16 error = {0};
+  f32x16 half = d * 0.5f;
+  for (int j = 0; j < 16; j++) {
+    f32x16 q = ternary_code(x[j], half);
+    f64x16 wide = f64x16_from_f32(x[j] - q * d);
+    error += wide * wide;
+    codes[j] = __builtin_convertvector(i32x16_from_f32(q) + 1, u8x16);
+  }
+  u8_transpose16(codes);
+  return error;
+}
+
+INLINE f64x16 tq2_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  f32x16 d = ternary_scale(x, weights);
+  u8x16 c[16];  // row r: half r / 8, group r / 2 % 4, h = r % 2
+  f64x16 error = ternary_codes(x, d, c);
+  for (int n = 0; n < 2; n++)
+    for (int h = 0; h < 2; h++) {
+      const u8x16 *row = c + 8 * n + h;
+      u8x16_store(blocks[0] + 32 * n + 16 * h, row[0] | row[2] << 2 | row[4] << 4 | row[6] << 6);
+    }
+  store_u16(blocks[0] + 64, half_from_f32x16(d)[0]);
+  return error;
+}
+
+// Five digits, the first most significant, as ⌈v · 256 / 243⌉.
+INLINE u8x16 ternary_byte(u8x16 a, u8x16 b, u8x16 c, u8x16 d, u8x16 e) {
+  u16x16 v = __builtin_convertvector((((a * 3 + b) * 3 + c) * 3 + d) * 3 + e, u16x16);
+  u32x16 scaled = (__builtin_convertvector(v, u32x16) * 256 + 242) / 243;
+  return __builtin_convertvector(scaled, u8x16);
+}
+
+INLINE f64x16 tq1_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  f32x16 d = ternary_scale(x, weights);
+  u8x16 c[16];
+  f64x16 error = ternary_codes(x, d, c);
+  uint8_t *block = blocks[0];
+  // 32 bytes hold rows 0–9, two rows to a digit; 16 bytes rows 10–14; 4 bytes the last row, four digits each.
+  for (int h = 0; h < 2; h++) u8x16_store(block + 16 * h, ternary_byte(c[h], c[h + 2], c[h + 4], c[h + 6], c[h + 8]));
+  u8x16_store(block + 32, ternary_byte(c[10], c[11], c[12], c[13], c[14]));
+  u8x16 last = c[15], zero = {0};
+  u8x16 four = ternary_byte(last, __builtin_shufflevector(last, last, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7),
+                            __builtin_shufflevector(last, last, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11),
+                            __builtin_shufflevector(last, last, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15, 12, 13, 14, 15), zero);
+  memcpy(block + 48, &four, 4);
+  store_u16(block + 52, half_from_f32x16(d)[0]);
+  return error;
+}
+
+ENCODE_GROUPS(tq1_0, 16, 16, 54)
+ENCODE_GROUPS(tq2_0, 16, 16, 66)
