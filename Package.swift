@@ -53,21 +53,25 @@ let package = Package(
     layer("Catalog", uses: ["CFormats", "Bytes", "IR"]),
     // 4
     layer("Codecs", uses: ["IR", "Kernels", "CKernels"]),
-    // 5
+    // 5–6
     layer("Passes", uses: ["Bytes", "IR", "Codecs", "Catalog", "Kernels"]),
     layer("Footprint", uses: ["Bytes", "IR", "Catalog"]),
+    layer("Calibration", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog", "Passes"]),
     layer("Runtime", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog"]),
-    // 6
+    // 7
     layer(
       "Conversion",
-      uses: ["Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels"]),
+      uses: [
+        "Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels",
+        "Calibration",
+      ]),
     layer("Verification", uses: ["Bytes", "IR", "Runtime", "Codecs", "Kernels", "Tokenizers"]),
-    // 7
+    // 8
     .executableTarget(
       name: "quern",
       dependencies: [
         "Bytes", "IR", "Kernels", "Codecs", "Tokenizers", "Catalog", "Passes", "Conversion", "Footprint", "Runtime",
-        "Verification", "Safetensors", "GGUF", argumentParser,
+        "Verification", "Calibration", "Safetensors", "GGUF", argumentParser,
       ],
       swiftSettings: safe),
 
@@ -96,6 +100,12 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests", dependencies: ["quern", "Bytes", "IR", "ContainerTesting", system], swiftSettings: safe),
+    tests(
+      of: "Calibration",
+      uses: [
+        "Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "Runtime", "Verification", "Tokenizers", "Conversion",
+        "ContainerTesting", "ModelTesting", system,
+      ]),
     tests(of: "Tokenizers", uses: ["Bytes", "IR", system]),
   ]
 )

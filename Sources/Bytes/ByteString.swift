@@ -15,6 +15,8 @@ public struct ByteString: Hashable, Sendable {
   public var text: String { String(decoding: bytes, as: UTF8.self) }
 
   public func hasPrefix(_ prefix: ByteString) -> Bool { bytes.starts(with: prefix.bytes) }
+  /// What follows a prefix that is known to be there.
+  public func dropPrefix(_ prefix: ByteString) -> ByteString { ByteString(bytes: Array(bytes.dropFirst(prefix.count))) }
   public func hasSuffix(_ suffix: ByteString) -> Bool { bytes.reversed().starts(with: suffix.bytes.reversed()) }
 }
 

@@ -100,14 +100,11 @@ INLINE f64x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   scale_choice best = affine_search(x, weights, 32, 15);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
-  u8x16 nibbles[16];
-  for (int j = 0; j < 16; j++) {
-    i32x16 low = affine_code(x[j], &best, inverse, 15, &error), high = affine_code(x[j + 16], &best, inverse, 15, &error);
-    nibbles[j] = __builtin_convertvector(low | high << 4, u8x16);
-  }
+  u8x16 codes[32];
+  for (int j = 0; j < 32; j++) codes[j] = __builtin_convertvector(affine_code(x[j], &best, inverse, 15, &error), u8x16);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   group_store_u16(blocks, 2, half_from_f32x16(best.offset));
-  group_store(blocks, 4, nibbles);
+  nibbles_store(blocks, 4, codes);
   return error;
 }
 
@@ -115,19 +112,12 @@ INLINE f64x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   scale_choice best = affine_search(x, weights, 32, 31);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
-  u8x16 nibbles[16];
-  i32x16 fifthLow = {0}, fifthHigh = {0};
-  for (int j = 0; j < 16; j++) {
-    i32x16 low = affine_code(x[j], &best, inverse, 31, &error), high = affine_code(x[j + 16], &best, inverse, 31, &error);
-    nibbles[j] = __builtin_convertvector((low & 15) | (high & 15) << 4, u8x16);
-    fifthLow |= low >> 4 << j;
-    fifthHigh |= high >> 4 << j;
-  }
+  u8x16 codes[32];
+  for (int j = 0; j < 32; j++) codes[j] = __builtin_convertvector(affine_code(x[j], &best, inverse, 31, &error), u8x16);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   group_store_u16(blocks, 2, half_from_f32x16(best.offset));
-  group_store_u16(blocks, 4, __builtin_convertvector(fifthLow, u16x16));
-  group_store_u16(blocks, 6, __builtin_convertvector(fifthHigh, u16x16));
-  group_store(blocks, 8, nibbles);
+  fifths_store(blocks, 4, codes);
+  nibbles_store(blocks, 8, codes);
   return error;
 }
 

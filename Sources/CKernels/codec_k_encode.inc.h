@@ -18,12 +18,8 @@ INLINE void k_affine_codes(const f32x16 *x, const k_affine *k, float high, u8x16
 INLINE void store_u16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
 INLINE void u8x16_store(uint8_t *p, u8x16 v) { memcpy(p, &v, 16); }
 
-INLINE f64x16 q6_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_symmetric k = k_symmetric_search(x, weights, 16, 16, -32, 31, -128, 127, 3);
-  f64x16 error = {0};
-  u8x16 codes[16];  // row r is elements 16r …: half n = r / 8, group j = r / 2 % 4, h = r % 2
-  k_symmetric_codes(x, &k, -32, 31, codes, &error);
-  uint8_t *block = blocks[0];
+// One block from its codes; codes[r] are elements 16r …: half n = r / 8, group j = r / 2 % 4, h = r % 2.
+INLINE void q6_k_store(uint8_t *block, const u8x16 *codes, const k_symmetric *k) {
   for (int n = 0; n < 2; n++)
     for (int h = 0; h < 2; h++) {
       const u8x16 *c = codes + 8 * n + h;
@@ -31,17 +27,19 @@ INLINE f64x16 q6_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
       u8x16_store(block + 64 * n + 32 + 16 * h, (c[2] & 15) | c[6] << 4);
       u8x16_store(block + 128 + 32 * n + 16 * h, c[0] >> 4 | (c[2] >> 4) << 2 | (c[4] >> 4) << 4 | (c[6] >> 4) << 6);
     }
-  u8x16_store(block + 192, __builtin_convertvector(i32x16_from_f32(k.scale) & 255, u8x16));
-  store_u16(block + 208, half_from_f32x16(k.d)[0]);
+  u8x16_store(block + 192, __builtin_convertvector(i32x16_from_f32(k->scale) & 255, u8x16));
+  store_u16(block + 208, half_from_f32x16(k->d)[0]);
+}
+INLINE f64x16 q6_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  k_symmetric k = k_symmetric_search(x, weights, 16, 16, -32, 31, -128, 127, 3);
+  f64x16 error = {0};
+  u8x16 codes[16];
+  k_symmetric_codes(x, &k, -32, 31, codes, &error);
+  q6_k_store(blocks[0], codes, &k);
   return error;
 }
 
-INLINE f64x16 q3_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_symmetric k = k_symmetric_search(x, weights, 16, 16, -4, 3, -32, 31, 1);
-  f64x16 error = {0};
-  u8x16 codes[16];
-  k_symmetric_codes(x, &k, -4, 3, codes, &error);
-  uint8_t *block = blocks[0];
+INLINE void q3_k_store(uint8_t *block, const u8x16 *codes, const k_symmetric *k) {
   for (int h = 0; h < 2; h++) {
     u8x16 high = {0};
     for (int n = 0; n < 2; n++) {
@@ -55,30 +53,39 @@ INLINE f64x16 q3_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     }
     u8x16_store(block + 16 * h, high);
   }
-  i32x16 scales = i32x16_from_f32(k.scale) + 32;
+  i32x16 scales = i32x16_from_f32(k->scale) + 32;
   memset(block + 96, 0, 12);
   for (int r = 0; r < 16; r++) {
     block[96 + r % 8] |= (uint8_t)((scales[r] & 15) << (4 * (r / 8)));
     block[104 + r % 4] |= (uint8_t)((scales[r] >> 4) << (2 * (r / 4)));
   }
-  store_u16(block + 108, half_from_f32x16(k.d)[0]);
+  store_u16(block + 108, half_from_f32x16(k->d)[0]);
+}
+INLINE f64x16 q3_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  k_symmetric k = k_symmetric_search(x, weights, 16, 16, -4, 3, -32, 31, 1);
+  f64x16 error = {0};
+  u8x16 codes[16];
+  k_symmetric_codes(x, &k, -4, 3, codes, &error);
+  q3_k_store(blocks[0], codes, &k);
   return error;
 }
 
-INLINE f64x16 q2_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_affine k = k_affine_search(x, weights, 16, 16, 3, 15);
-  f64x16 error = {0};
-  u8x16 codes[16];
-  k_affine_codes(x, &k, 3, codes, &error);
-  uint8_t *block = blocks[0];
-  u8x16_store(block, __builtin_convertvector(i32x16_from_f32(k.scale) | i32x16_from_f32(k.minimum) << 4, u8x16));
+INLINE void q2_k_store(uint8_t *block, const u8x16 *codes, const k_affine *k) {
+  u8x16_store(block, __builtin_convertvector(i32x16_from_f32(k->scale) | i32x16_from_f32(k->minimum) << 4, u8x16));
   for (int n = 0; n < 2; n++)
     for (int h = 0; h < 2; h++) {
       const u8x16 *c = codes + 8 * n + h;
       u8x16_store(block + 16 + 32 * n + 16 * h, c[0] | c[2] << 2 | c[4] << 4 | c[6] << 6);
     }
-  store_u16(block + 80, half_from_f32x16(k.d)[0]);
-  store_u16(block + 82, half_from_f32x16(k.dmin)[0]);
+  store_u16(block + 80, half_from_f32x16(k->d)[0]);
+  store_u16(block + 82, half_from_f32x16(k->dmin)[0]);
+}
+INLINE f64x16 q2_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  k_affine k = k_affine_search(x, weights, 16, 16, 3, 15);
+  f64x16 error = {0};
+  u8x16 codes[16];
+  k_affine_codes(x, &k, 3, codes, &error);
+  q2_k_store(blocks[0], codes, &k);
   return error;
 }
 
@@ -96,36 +103,38 @@ INLINE void k_head_store(uint8_t *block, const k_affine *k, int first) {
   }
 }
 
+// One block whose eight lanes begin at `first`; codes[h][r] are elements 16h … of sub-block r.
+INLINE void q4_k_store(uint8_t *block, const u8x16 *const codes[2], const k_affine *k, int first) {
+  k_head_store(block, k, first);
+  for (int h = 0; h < 2; h++)
+    for (int p = 0; p < 4; p++) u8x16_store(block + 16 + 32 * p + 16 * h, codes[h][2 * p] | codes[h][2 * p + 1] << 4);
+}
+INLINE void q5_k_store(uint8_t *block, const u8x16 *const codes[2], const k_affine *k, int first) {
+  k_head_store(block, k, first);
+  for (int h = 0; h < 2; h++) {
+    const u8x16 *c = codes[h];
+    u8x16 fifth = {0};
+    for (int j = 0; j < 8; j++) fifth |= (c[j] >> 4) << (uint8_t)j;
+    u8x16_store(block + 16 + 16 * h, fifth);
+    for (int p = 0; p < 4; p++) u8x16_store(block + 48 + 32 * p + 16 * h, (c[2 * p] & 15) | c[2 * p + 1] << 4);
+  }
+}
+
 // Two blocks of eight lanes of 32 elements.
 INLINE f64x16 q4_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   k_affine k = k_affine_search(x, weights, 32, 8, 15, 63);
   f64x16 error = {0};
-  for (int h = 0; h < 2; h++) {
-    u8x16 codes[16];
-    k_affine_codes(x + 16 * h, &k, 15, codes, &error);
-    for (int b = 0; b < 2; b++)
-      for (int p = 0; p < 4; p++)
-        u8x16_store(blocks[b] + 16 + 32 * p + 16 * h, codes[8 * b + 2 * p] | codes[8 * b + 2 * p + 1] << 4);
-  }
-  for (int b = 0; b < 2; b++) k_head_store(blocks[b], &k, 8 * b);
+  u8x16 codes[2][16];
+  for (int h = 0; h < 2; h++) k_affine_codes(x + 16 * h, &k, 15, codes[h], &error);
+  for (int b = 0; b < 2; b++) q4_k_store(blocks[b], (const u8x16 *[]){codes[0] + 8 * b, codes[1] + 8 * b}, &k, 8 * b);
   return error;
 }
-
 INLINE f64x16 q5_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   k_affine k = k_affine_search(x, weights, 32, 8, 31, 63);
   f64x16 error = {0};
-  for (int h = 0; h < 2; h++) {
-    u8x16 codes[16];
-    k_affine_codes(x + 16 * h, &k, 31, codes, &error);
-    for (int b = 0; b < 2; b++) {
-      const u8x16 *c = codes + 8 * b;
-      u8x16 fifth = {0};
-      for (int j = 0; j < 8; j++) fifth |= (c[j] >> 4) << (uint8_t)j;
-      u8x16_store(blocks[b] + 16 + 16 * h, fifth);
-      for (int p = 0; p < 4; p++) u8x16_store(blocks[b] + 48 + 32 * p + 16 * h, (c[2 * p] & 15) | c[2 * p + 1] << 4);
-    }
-  }
-  for (int b = 0; b < 2; b++) k_head_store(blocks[b], &k, 8 * b);
+  u8x16 codes[2][16];
+  for (int h = 0; h < 2; h++) k_affine_codes(x + 16 * h, &k, 31, codes[h], &error);
+  for (int b = 0; b < 2; b++) q5_k_store(blocks[b], (const u8x16 *[]){codes[0] + 8 * b, codes[1] + 8 * b}, &k, 8 * b);
   return error;
 }
 

@@ -83,6 +83,20 @@ INLINE f64x16 iq4_nl_group(const f32x16 *x, const f32x16 *weights, uint8_t *cons
   return error;
 }
 
+// One block whose eight lanes begin at `first`, from its bytes of codes.
+INLINE void iq4_xs_store(uint8_t *block, const u8x16 *nibbles, const k_symmetric *k, int first) {
+  i32x16 scales = i32x16_from_f32(k->scale) + 32;
+  uint32_t high = 0;
+  memset(block + 4, 0, 4);
+  for (int j = 0; j < 8; j++) {
+    high |= (uint32_t)(scales[first + j] >> 4) << (2 * j);
+    block[4 + j / 2] |= (uint8_t)((scales[first + j] & 15) << (4 * (j % 2)));
+    u8x16_store(block + 8 + 16 * j, nibbles[j]);
+  }
+  store_u16(block, half_from_f32x16(k->d)[first]);
+  store_u16(block + 2, (uint16_t)high);
+}
+
 // Two blocks of eight lanes, as in k_symmetric_search.
 INLINE f64x16 iq4_xs_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   f32x16 zero = f32x16_splat(0), wish = iq4_wish(x, weights), d = block_extreme(wish, 8) / -32;
@@ -110,19 +124,7 @@ INLINE f64x16 iq4_xs_group(const f32x16 *x, const f32x16 *weights, uint8_t *cons
   u8x16 nibbles[16];
   iq4_codes(x, best.d * best.scale, nibbles, &error);
   u8_transpose16(nibbles);
-  i32x16 scales = i32x16_from_f32(best.scale) + 32;
-  for (int b = 0; b < 2; b++) {
-    uint8_t *block = blocks[b];
-    uint32_t high = 0;
-    memset(block + 4, 0, 4);
-    for (int j = 0; j < 8; j++) {
-      high |= (uint32_t)(scales[8 * b + j] >> 4) << (2 * j);
-      block[4 + j / 2] |= (uint8_t)((scales[8 * b + j] & 15) << (4 * (j % 2)));
-      u8x16_store(block + 8 + 16 * j, nibbles[8 * b + j]);
-    }
-    store_u16(block, half_from_f32x16(best.d)[8 * b]);
-    store_u16(block + 2, (uint16_t)high);
-  }
+  for (int b = 0; b < 2; b++) iq4_xs_store(blocks[b], nibbles + 8 * b, &best, 8 * b);
   return error;
 }
 

@@ -81,18 +81,31 @@ INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int
   return best;
 }
 
+// Sixteen blocks, one per lane, from codes[element][lane] counted from zero.
+INLINE void nibbles_store(uint8_t *const blocks[16], size_t offset, const u8x16 *codes) {
+  u8x16 nibbles[16];
+  for (int j = 0; j < 16; j++) nibbles[j] = (codes[j] & 15) | codes[j + 16] << 4;
+  group_store(blocks, offset, nibbles);
+}
+INLINE void fifths_store(uint8_t *const blocks[16], size_t offset, const u8x16 *codes) {
+  i32x16 low = {0}, high = {0};
+  for (int j = 0; j < 16; j++) {
+    low |= __builtin_convertvector(codes[j] >> 4, i32x16) << j;
+    high |= __builtin_convertvector(codes[j + 16] >> 4, i32x16) << j;
+  }
+  group_store_u16(blocks, offset, __builtin_convertvector(low, u16x16));
+  group_store_u16(blocks, offset + 2, __builtin_convertvector(high, u16x16));
+}
+
 INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = symmetric_search(x, weights, 32, -8, 7);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
-  u8x16 nibbles[16];
-  for (int j = 0; j < 16; j++) {
-    i32x16 low = symmetric_code(x[j], best.scale, inverse, -8, 7, &error) + 8;
-    i32x16 high = symmetric_code(x[j + 16], best.scale, inverse, -8, 7, &error) + 8;
-    nibbles[j] = __builtin_convertvector(low | high << 4, u8x16);
-  }
+  u8x16 codes[32];
+  for (int j = 0; j < 32; j++)
+    codes[j] = __builtin_convertvector(symmetric_code(x[j], best.scale, inverse, -8, 7, &error) + 8, u8x16);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
-  group_store(blocks, 2, nibbles);
+  nibbles_store(blocks, 2, codes);
   return error;
 }
 
@@ -100,19 +113,12 @@ INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   scale_choice best = symmetric_search(x, weights, 32, -16, 15);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
-  u8x16 nibbles[16];
-  i32x16 fifthLow = {0}, fifthHigh = {0};
-  for (int j = 0; j < 16; j++) {
-    i32x16 low = symmetric_code(x[j], best.scale, inverse, -16, 15, &error) + 16;
-    i32x16 high = symmetric_code(x[j + 16], best.scale, inverse, -16, 15, &error) + 16;
-    nibbles[j] = __builtin_convertvector((low & 15) | (high & 15) << 4, u8x16);
-    fifthLow |= low >> 4 << j;
-    fifthHigh |= high >> 4 << j;
-  }
+  u8x16 codes[32];
+  for (int j = 0; j < 32; j++)
+    codes[j] = __builtin_convertvector(symmetric_code(x[j], best.scale, inverse, -16, 15, &error) + 16, u8x16);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
-  group_store_u16(blocks, 2, __builtin_convertvector(fifthLow, u16x16));
-  group_store_u16(blocks, 4, __builtin_convertvector(fifthHigh, u16x16));
-  group_store(blocks, 6, nibbles);
+  fifths_store(blocks, 2, codes);
+  nibbles_store(blocks, 6, codes);
   return error;
 }
 

@@ -6,6 +6,8 @@
 #define PASTE(a, b) PASTE_(a, b)
 #define MATH_TABLE PASTE(quern_math, ISA)
 #define CODEC_TABLE PASTE(quern_codecs, ISA)
+#define FEEDBACK_TABLE PASTE(quern_feedback, ISA)
 
 #include "math.inc.h"
 #include "codecs.inc.h"
+#include "feedback.inc.h"

@@ -7,5 +7,5 @@
 #include "isa.inc.h"
 #pragma clang attribute pop
 
-const quern_kernels quern_kernels_avx2 = {"avx2", "AVX2, FMA, F16C", &MATH_TABLE, &CODEC_TABLE};
+const quern_kernels quern_kernels_avx2 = {"avx2", "AVX2, FMA, F16C", &MATH_TABLE, &CODEC_TABLE, &FEEDBACK_TABLE};
 #endif

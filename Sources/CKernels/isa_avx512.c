@@ -10,5 +10,5 @@
 #include "isa.inc.h"
 #pragma clang attribute pop
 
-const quern_kernels quern_kernels_avx512 = {"avx512", "AVX-512 F/BW/DQ/VL, VNNI", &MATH_TABLE, &CODEC_TABLE};
+const quern_kernels quern_kernels_avx512 = {"avx512", "AVX-512 F/BW/DQ/VL, VNNI", &MATH_TABLE, &CODEC_TABLE, &FEEDBACK_TABLE};
 #endif

@@ -2,4 +2,4 @@
 #define ISA generic
 #include "isa.inc.h"
 
-const quern_kernels quern_kernels_generic = {"generic", "any processor", &MATH_TABLE, &CODEC_TABLE};
+const quern_kernels quern_kernels_generic = {"generic", "any processor", &MATH_TABLE, &CODEC_TABLE, &FEEDBACK_TABLE};

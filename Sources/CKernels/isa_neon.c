@@ -7,5 +7,5 @@
 #include "isa.inc.h"
 #pragma clang attribute pop
 
-const quern_kernels quern_kernels_neon = {"neon", "NEON with dot product", &MATH_TABLE, &CODEC_TABLE};
+const quern_kernels quern_kernels_neon = {"neon", "NEON with dot product", &MATH_TABLE, &CODEC_TABLE, &FEEDBACK_TABLE};
 #endif

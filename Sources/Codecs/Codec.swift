@@ -9,6 +9,7 @@ public import Kernels
 @safe
 public struct Codec: @unchecked Sendable {
   public let format: BlockFormat
+  let kernels: Kernels
   /// Sendable: pointers to functions without state, in a table that lives as long as the program.
   private let row: UnsafePointer<quern_codec>
 
@@ -23,6 +24,7 @@ public struct Codec: @unchecked Sendable {
       Int(row.pointee.elements_per_block) == format.elementsPerBlock
         && Int(row.pointee.bytes_per_block) == format.bytesPerBlock, "\(format.name): tables disagree about the block")
     self.format = format
+    self.kernels = kernels
     unsafe self.row = row
   }
 

@@ -29,6 +29,8 @@ public final class RecodedSource: TensorSource {
       base.shape.columns == 0 || self.importance.count % base.shape.columns == 0, "\(base.name): ragged importance")
   }
 
+  public var isReady: Bool { base.source.isReady }
+
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var stored = [UInt8](repeating: 0, count: rows.count * base.rowByteCount)
     try stored.withMutableRawSpan { (span) throws(FileError) in try base.read(rows: rows, into: &span) }
@@ -107,7 +109,15 @@ public struct RecodeStatistics: Sendable, Hashable {
   public var squaredSum = 0.0
   public var nonFiniteCount = 0
 
-  static func += (total: inout Self, part: Self) {
+  public init() {}
+
+  init(squaredError: Double, squaredSum: Double, nonFiniteCount: Int) {
+    self.squaredError = squaredError
+    self.squaredSum = squaredSum
+    self.nonFiniteCount = nonFiniteCount
+  }
+
+  public static func += (total: inout Self, part: Self) {
     total.squaredError += part.squaredError
     total.squaredSum += part.squaredSum
     total.nonFiniteCount += part.nonFiniteCount

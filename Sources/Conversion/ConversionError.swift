@@ -1,4 +1,5 @@
 public import Bytes
+public import Calibration
 public import Catalog
 public import GGUF
 public import Passes
@@ -18,6 +19,7 @@ public enum ConversionError: Error, Sendable {
   /// The checkpoint and its family's descriptor disagree.
   case catalog(path: FilePath, CatalogError)
   case pass(PassError)
+  case calibration(path: FilePath, CalibrationError)
   /// The path is nothing we read; `detail` says what was looked for.
   case unrecognized(path: FilePath, detail: String)
   /// A value in the model that the chosen container or runtime cannot express.
@@ -31,6 +33,8 @@ public enum ConversionError: Error, Sendable {
     case .safetensors(.file(let error)), .gguf(.file(let error)), .pytorch(.file(let error)): Self.isMalformed(error)
     case .safetensors(.cannotStore), .gguf(.cannotLayOut): false
     case .safetensors, .gguf, .pytorch: true
+    case .calibration(_, .textTooShort), .calibration(_, .unsupported), .calibration(_, .file): false
+    case .calibration: true
     case .pass, .inexpressible: false
     }
   }
@@ -55,6 +59,7 @@ extension ConversionError: CustomStringConvertible {
     case .catalog(let path, let error):
       "\(error)".split(separator: "\n").map { "\(path): \($0)" }.joined(separator: "\n")
     case .pass(let error): "\(error)"
+    case .calibration(let path, let error): "\(path): \(error)"
     case .unrecognized(let path, let detail): "\(path): \(detail)"
     case .inexpressible(let problem): problem
     }

@@ -1,4 +1,5 @@
 public import Bytes
+public import Calibration
 import Codecs
 import GGUF
 public import IR
@@ -20,14 +21,16 @@ public struct ConversionJob: Sendable {
   private let model: Model
   private let container: OutputContainer
   private let ggufFileType: Int?
+  private let pending: [ByteString: PendingTensorSource]
 
   /// - Parameters:
   ///   - plan: the formats to store tensors in, or nil to keep them (GGUF wants vectors in F32).
   ///   - ggufFileType: what a GGUF output calls the whole, or nil to take it from its tensors.
   ///   - importance: of the columns, for encoders that weigh errors by it.
+  ///   - calibrated: the tensors whose bytes a calibration given to `write` computes.
   public init(
     _ opened: OpenedModel, plan: QuantizationPlan?, ggufFileType: Int?, container: OutputContainer,
-    importance: Importance? = nil, kernels: Kernels
+    importance: Importance? = nil, calibrated: Set<ByteString> = [], kernels: Kernels
   ) throws(ConversionError) {
     guard opened.checkpoint.container != .configuration else {
       throw .unrecognized(path: opened.checkpoint.path, detail: "a configuration has no weights to write")
@@ -35,24 +38,45 @@ public struct ConversionJob: Sendable {
     self.opened = opened
     self.container = container
     self.ggufFileType = ggufFileType
+    var pending: [ByteString: PendingTensorSource] = [:]
+    for step in plan?.steps ?? [] where calibrated.contains(step.name) {
+      pending[step.name] = PendingTensorSource(rowByteCount: step.to.byteCount(elements: step.shape.columns) ?? 0)
+    }
+    self.pending = pending
     do {
       let plan = plan ?? (container == .gguf ? .widenedVectors(of: opened.model) : nil)
-      model = try Pipeline(plan.map { [ChangeFormats($0, importance: importance, kernels: kernels)] } ?? []).run(
-        opened.model)
+      let passes = plan.map { [ChangeFormats($0, importance: importance, pending: pending, kernels: kernels)] } ?? []
+      model = try Pipeline(passes).run(opened.model)
     } catch { throw .pass(error) }
   }
 
   /// For progress: what `write` will report in all.
   public var outputTensorBytes: Int { model.tensorByteCount }
 
+  /// Bytes of all files that a GGUF output would have.
+  public func outputByteCount() throws(ConversionError) -> Int {
+    guard container == .gguf else { return model.tensorByteCount }
+    let export = try GGUFExport(
+      opened, model: model, fileType: ggufFileType ?? Self.fileType(of: model), name: opened.checkpoint.modelName)
+    do {
+      let layout = try GGUFLayout(
+        stem: "model", metadata: export.metadata, tensors: export.tensors, maximumPartBytes: nil)
+      return layout.files.reduce(0) { $0 + $1.byteCount }
+    } catch { throw .gguf(error) }
+  }
+
   /// Writes the output. On any error nothing remains under its name.
   ///
-  /// - Parameter companions: complete files that get their names together with the output, made once it is known.
+  /// - Parameters:
+  ///   - calibration: runs the model and encodes what was named to `init`; each block is written as it comes.
+  ///   - companions: complete files that get their names together with the output, made once it is known.
   public func write(
     to path: FilePath, overwrites: Bool, maximumShardBytes: Int?, pool: WorkerPool,
+    calibration: LayerwiseQuantizer? = nil,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
     progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(ConversionError) -> ConversionResult {
+    precondition(pending.isEmpty || calibration != nil, "nobody computes the calibrated tensors")
     let streamer = TensorStreamer(pool: pool, progress: progress)
     switch container {
     case .gguf:
@@ -71,11 +95,13 @@ public struct ConversionJob: Sendable {
           let name = isSplit ? path.removingLastComponent().appending(part.name) : path
           files.append(try AtomicFile(name, overwrites: overwrites))
         }
-        for (part, file) in zip(layout.files, files) { try streamer.write(part, to: file) }
-        let result = result(files: layout.files, others: 0, warnings: export.warnings)
+        let outcome = try write(Array(zip(layout.files, files)), streamer, calibration)
+        let result = result(files: layout.files, others: 0, outcome: outcome, warnings: export.warnings)
         try AtomicFile.commit(files + companions(result))
         return result
-      } catch { throw .file(error) }
+      } catch let error as ConversionError { throw error } catch let error as FileError { throw .file(error) } catch {
+        preconditionFailure("\(error)")
+      }
     case .safetensors:
       let export = try HuggingFaceExport(opened, model: model)
       let layout: SafetensorsLayout
@@ -95,19 +121,48 @@ public struct ConversionJob: Sendable {
           try file.write(bytes, at: 0)
           files.append(file)
         }
-        for part in layout.files {
-          let file = try folder.file(named: part.name)
-          try streamer.write(part, to: file)
-          files.append(file)
-        }
+        var parts: [(FileLayout, AtomicFile)] = []
+        for part in layout.files { parts.append((part, try folder.file(named: part.name))) }
+        let outcome = try write(parts, streamer, calibration)
         let result = result(
-          files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, warnings: export.warnings)
+          files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, outcome: outcome,
+          warnings: export.warnings)
         let beside = try companions(result)
-        try folder.commit(files)
+        try folder.commit(files + parts.map { $0.1 })
         try AtomicFile.commit(beside)
         return result
-      } catch { throw .file(error) }
+      } catch let error as ConversionError { throw error } catch let error as FileError { throw .file(error) } catch {
+        preconditionFailure("\(error)")
+      }
     }
+  }
+
+  /// Writes what is there, then what calibration computes, block by block.
+  private func write(
+    _ parts: [(layout: FileLayout, file: AtomicFile)], _ streamer: TensorStreamer, _ calibration: LayerwiseQuantizer?
+  ) throws -> [ByteString: EncodedTensor] {
+    var open: [TensorStreamer.OpenFile] = []
+    for part in parts { open.append(try TensorStreamer.OpenFile(part.layout, part.file)) }
+    func writeReady() throws(FileError) { for index in open.indices { try streamer.writeReady(&open[index]) } }
+    try writeReady()
+    var outcome: [ByteString: EncodedTensor] = [:]
+    do {
+      try calibration?.run { (tensors) throws(FileError) in
+        for tensor in tensors { pending[tensor.name]?.supply(tensor.bytes) }
+        try writeReady()
+        for tensor in tensors {
+          pending[tensor.name]?.release()
+          outcome[tensor.name] = tensor.withoutBytes()
+        }
+      }
+    } catch {
+      switch error {
+      case .file(let error): throw error
+      default: throw ConversionError.calibration(path: opened.checkpoint.path, error)
+      }
+    }
+    precondition(open.allSatisfy { $0.remaining.isEmpty }, "a tensor was never computed")
+    return outcome
   }
 
   /// A model's directory may be replaced, its weights by the new ones; what else lies in it stays. Another is left alone.
@@ -119,7 +174,9 @@ public struct ConversionJob: Sendable {
     }
   }
 
-  private func result(files: [FileLayout], others: Int, warnings: [String]) -> ConversionResult {
+  private func result(
+    files: [FileLayout], others: Int, outcome: [ByteString: EncodedTensor], warnings: [String]
+  ) -> ConversionResult {
     ConversionResult(
       container: container, fileByteCount: files.reduce(others) { $0 + $1.byteCount },
       bitsPerWeight: Double(model.tensorByteCount) * 8 / Double(max(1, model.parameterCount)),
@@ -127,7 +184,8 @@ public struct ConversionJob: Sendable {
         let source = tensor.source as? RecodedSource
         return .init(
           name: tensor.name, from: opened.model[tensor.name]?.format ?? tensor.format, to: tensor.format,
-          elementCount: tensor.shape.elementCount, statistics: source?.statistics)
+          elementCount: tensor.shape.elementCount, statistics: source?.statistics ?? outcome[tensor.name]?.statistics,
+          outputError: outcome[tensor.name]?.outputError)
       },
       match: opened.report, produced: files.flatMap { $0.placements.map(\.tensor.name) },
       warnings: warnings + nonFiniteWarnings())

@@ -13,6 +13,8 @@ public struct ConversionResult: Sendable {
     public let elementCount: Int
     /// Of the encoding; nil for a tensor that kept its bytes.
     public let statistics: RecodeStatistics?
+    /// With calibration: the squared error of the layer's output ÷ its squared weights, scaled by its inputs.
+    public let outputError: Double?
 
     public var rootMeanSquareError: Double? {
       statistics.map { ($0.squaredError / Double(max(1, elementCount))).squareRoot() }

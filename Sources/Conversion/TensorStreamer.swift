@@ -22,9 +22,34 @@ public struct TensorStreamer: Sendable {
 
   /// Fills `file` with the layout's header and tensors. On an error the rest is skipped and the first one thrown.
   public func write(_ layout: FileLayout, to file: AtomicFile) throws(FileError) {
-    try file.reserve(byteCount: layout.byteCount)
-    try file.write(layout.header, at: 0)
-    let slabs = Slabs(layout.placements)
+    var open = try OpenFile(layout, file)
+    try writeReady(&open)
+    precondition(open.remaining.isEmpty, "a tensor was never computed")
+  }
+
+  /// A file whose tensors are written as they become ready.
+  struct OpenFile {
+    let file: AtomicFile
+    fileprivate(set) var remaining: [FileLayout.Placement]
+
+    /// Reserves the space and writes the header.
+    init(_ layout: FileLayout, _ file: AtomicFile) throws(FileError) {
+      try file.reserve(byteCount: layout.byteCount)
+      try file.write(layout.header, at: 0)
+      self.file = file
+      remaining = layout.placements
+    }
+  }
+
+  /// Writes all tensors that are ready and not written yet.
+  func writeReady(_ open: inout OpenFile) throws(FileError) {
+    let ready = open.remaining.filter { $0.tensor.source.isReady }
+    open.remaining.removeAll { $0.tensor.source.isReady }
+    try write(ready, to: open.file)
+  }
+
+  private func write(_ placements: [FileLayout.Placement], to file: AtomicFile) throws(FileError) {
+    let slabs = Slabs(placements)
     let failure = Mutex<FileError?>(nil)
     pool.run(tasks: slabs.count) { index in
       guard failure.withLock({ $0 == nil }) else { return }

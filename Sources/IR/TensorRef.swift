@@ -49,4 +49,10 @@ public struct TensorRef: Sendable {
 public protocol TensorSource: Sendable {
   /// Fills `bytes` with the rows, one after the other. The caller has checked range and size.
   func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError)
+  /// Whether it can be read by now; false only where something is still being computed. Transforms ask what they read.
+  var isReady: Bool { get }
+}
+
+extension TensorSource {
+  public var isReady: Bool { true }
 }

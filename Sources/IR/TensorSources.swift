@@ -48,6 +48,8 @@ public struct RowPermutation: TensorSource {
     self.rowByteCount = rowByteCount
   }
 
+  public var isReady: Bool { base.isReady }
+
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     let first = rows.lowerBound / order.count * order.count
     let last = (rows.upperBound + order.count - 1) / order.count * order.count
@@ -73,6 +75,8 @@ public struct ElementPermutation: TensorSource {
     self.order = order
     self.elementByteCount = elementByteCount
   }
+
+  public var isReady: Bool { base.isReady }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var row = [UInt8](repeating: 0, count: bytes.byteCount)

@@ -41,5 +41,11 @@ public struct Matrix: Sendable {
     return floats[index * stride..<index * stride + columns]
   }
 
+  /// Takes the elements of another matrix of this shape.
+  public func copy(from other: Matrix) {
+    precondition(other.rows == rows && other.columns == columns, "shapes differ")
+    for row in 0..<rows { unsafe (base + row * stride).update(from: other.base + row * other.stride, count: columns) }
+  }
+
   var base: UnsafeMutablePointer<Float> { unsafe floats.base }
 }

@@ -1,3 +1,4 @@
+public import Bytes
 import Codecs
 public import IR
 public import Kernels
@@ -7,17 +8,24 @@ public import Kernels
 ///     before  blk.0.ffn_up.weight  [1536, 576] F16   file
 ///     after   blk.0.ffn_up.weight  [1536, 576] Q4_0  recoded(file)
 ///
-/// A tensor that is in its format already keeps its bytes.
+/// A tensor that is in its format already keeps its bytes. Those that calibration encodes get their bytes later.
 public struct ChangeFormats: Pass {
   public let name = "change formats"
   public let plan: QuantizationPlan
   private let importance: Importance?
   private let kernels: Kernels
+  private let pending: [ByteString: PendingTensorSource]
 
-  /// - Parameter importance: weighs each column's error; a tensor without an entry of its shape is weighed evenly.
-  public init(_ plan: QuantizationPlan, importance: Importance? = nil, kernels: Kernels) {
+  /// - Parameters:
+  ///   - importance: weighs each column's error; a tensor without an entry of its shape is weighed evenly.
+  ///   - pending: for the tensors that are not encoded here but computed elsewhere, what will hold their bytes.
+  public init(
+    _ plan: QuantizationPlan, importance: Importance? = nil, pending: [ByteString: PendingTensorSource] = [:],
+    kernels: Kernels
+  ) {
     self.plan = plan
     self.importance = importance
+    self.pending = pending
     self.kernels = kernels
   }
 
@@ -41,10 +49,12 @@ public struct ChangeFormats: Pass {
     var result = model
     result.replaceTensors(
       model.tensors.map { tensor in
-        guard let format = targets[tensor.name], format != tensor.format,
-          let source = RecodedSource(
+        guard let format = targets[tensor.name], format != tensor.format else { return tensor }
+        let source: (any TensorSource)? =
+          pending[tensor.name]
+          ?? RecodedSource(
             tensor, as: format, importance: importance?.weights(of: tensor.name, shape: tensor.shape), kernels: kernels)
-        else { return tensor }
+        guard let source else { return tensor }
         var recoded = tensor
         recoded.format = format
         recoded.source = source

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bytes
+import Calibration
 import Conversion
 import IR
 import Kernels
@@ -52,7 +53,7 @@ struct OutputOptions: ParsableArguments {
   ///   - companions: files that get their names together with the output.
   ///   - warnings: more of them, known from the result.
   func perform(
-    _ job: ConversionJob, label: String, processor: Processor, asJSON: Bool,
+    _ job: ConversionJob, label: String, calibration: LayerwiseQuantizer? = nil, processor: Processor, asJSON: Bool,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
     warnings: (ConversionResult) -> [String] = { _ in [] }
   ) throws {
@@ -61,7 +62,8 @@ struct OutputOptions: ParsableArguments {
     let start = Clock.now()
     let progress = Progress(label, total: job.outputTensorBytes, unit: .bytes, isShown: !asJSON)
     var result = try job.write(
-      to: output, overwrites: force, maximumShardBytes: shardBytes, pool: processor.pool, companions: companions
+      to: output, overwrites: force, maximumShardBytes: shardBytes, pool: processor.pool, calibration: calibration,
+      companions: companions
     ) { progress.advance($0) }
     progress.finish()
     result.warnings += warnings(result)
@@ -109,6 +111,7 @@ struct OutputOptions: ParsableArguments {
           ]
           row["rmse"] = tensor.rootMeanSquareError.map { .double($0) } ?? .double(0)
           row["relativeError"] = tensor.relativeError.map { .double($0) }
+          row["outputError"] = tensor.outputError.map { .double($0) }
           return .object(row)
         }),
       "warnings": .array(result.warnings.map { .text($0) }),

@@ -54,7 +54,6 @@ struct PlanOptions: ParsableArguments {
     return overrides
   }
 
-  /// The plan, saved where that is asked for.
   func plan(for model: Model, at path: FilePath, isCalibrated: Bool, kernels: Kernels) throws -> QuantizationPlan {
     let overrides = try overrides(for: model, at: path, kernels: kernels)
     var plan: QuantizationPlan
@@ -69,11 +68,14 @@ struct PlanOptions: ParsableArguments {
     } else {
       preconditionFailure("neither a recipe nor a plan")
     }
-    if let savePlan {
-      let file = try AtomicFile(savePlan, overwrites: true)
-      try file.write(plan.serialized(), at: 0)
-      try file.commit()
-    }
     return plan
+  }
+
+  /// Keeps the plan where that is asked for.
+  func save(_ plan: QuantizationPlan) throws {
+    guard let savePlan else { return }
+    let file = try AtomicFile(savePlan, overwrites: true)
+    try file.write(plan.serialized(), at: 0)
+    try file.commit()
   }
 }

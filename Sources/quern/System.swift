@@ -19,8 +19,13 @@ enum Environment {
     max(1, sysconf(Int32(_SC_PHYS_PAGES))) * max(1, sysconf(Int32(_SC_PAGESIZE)))
   }
 
-  /// The most memory this process has held, in bytes.
+  /// The most memory this program has held, in bytes. getrusage would count what the program that started us held.
   static var peakResidentBytes: Int {
+    if let line = text(of: "/proc/self/status")?.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+      let kibibytes = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap({ Int($0) })
+    {
+      return kibibytes * 1024
+    }
     var usage = rusage()
     unsafe _ = getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return usage.ru_maxrss * 1024

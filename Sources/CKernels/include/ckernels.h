@@ -9,6 +9,7 @@
 
 #include "ckernels_codecs.h"
 #include "ckernels_digest.h"
+#include "ckernels_feedback.h"
 #include "ckernels_grids.h"
 #include "ckernels_math.h"
 #include "ckernels_pool.h"
@@ -18,6 +19,7 @@ typedef struct quern_kernels {
   const char *features;             // what the processor must offer, for messages
   const quern_math_table *math;     // products, attention, norms, activations
   const quern_codec_table *codecs;  // block encoders and decoders
+  const quern_feedback_table *feedback;  // rounding with error feedback
 } quern_kernels;
 
 // The tables compiled into this binary, best first; the last one (generic) runs everywhere. Returns their number.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bytes
+import Calibration
 import Conversion
 import GGUF
 import IR
@@ -35,6 +36,10 @@ struct Quantize: ParsableCommand {
   @Flag(help: "Write no OUT.report.json.")
   var noReport = false
 
+  @OptionGroup(title: "Allocation") var allocation: AllocationOptions
+
+  @OptionGroup(title: "Calibration") var calibration: CalibrationOptions
+
   @OptionGroup var common: CommonOptions
 
   func run() throws {
@@ -43,19 +48,41 @@ struct Quantize: ParsableCommand {
     // Mistakes in the call are told before a model is opened.
     _ = try planning.chosenRecipe()
     let opened = try OpenedModel(model)
-    let plan = try planning.plan(
-      for: opened.model, at: model, isCalibrated: importance != nil, kernels: processor.kernels)
+    let windows = try calibration.windows(opened)
+    if allocation.isWanted, windows == nil {
+      throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
+    }
+    var plan = try planning.plan(
+      for: opened.model, at: model, isCalibrated: importance != nil || windows != nil, kernels: processor.kernels)
+    var fisher: Fisher?
+    if let windows {
+      fisher = try calibration.fisher(opened, windows, processor, isQuiet: common.json)
+      if allocation.isWanted, let fisher {
+        let draft = try ConversionJob(
+          opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(),
+          kernels: processor.kernels)
+        plan = try allocation.allocate(
+          plan, for: opened, windows: windows, fisher: fisher,
+          overrides: planning.overrides(for: opened.model, at: model, kernels: processor.kernels),
+          fixedBytes: draft.outputByteCount() - plan.byteCount, processor: processor, isQuiet: common.json)
+      }
+    }
+    try planning.save(plan)
     if dryRun { return show(plan) }
+    var quantizer: LayerwiseQuantizer?
+    if let windows {
+      quantizer = try calibration.quantizer(opened, plan: plan, windows: windows, fisher: fisher, processor: processor)
+    }
     let job = try ConversionJob(
       opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(), importance: importance,
-      kernels: processor.kernels)
+      calibrated: quantizer?.encodedNames ?? [], kernels: processor.kernels)
     _ = try output.maximumShardBytes()
     if !common.json { print(PlanTable.summary(of: plan) + "\n") }
     let early = QuantizationWarnings.before(plan) + unweighted(plan, importance, in: opened.model)
     let outputPath = try output.requiredOutput()
     let report = QuantizationReport(opened: opened, plan: plan, importancePath: imatrix, importance: importance)
     try output.perform(
-      job, label: "quantize", processor: processor, asJSON: common.json,
+      job, label: "quantize", calibration: quantizer, processor: processor, asJSON: common.json,
       companions: { result throws(FileError) in
         guard !noReport else { return [] }
         let warnings = result.warnings + early + QuantizationWarnings.after(result)

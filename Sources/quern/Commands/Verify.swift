@@ -99,23 +99,7 @@ struct Verify: ParsableCommand {
   }
 
   private func cut(_ opened: OpenedModel) throws -> Windows {
-    let tokenizer = try opened.tokenizer()
-    let bytes = try InputFile.contents(of: text, limit: 1 << 30)
-    guard String(validating: bytes, as: UTF8.self) != nil else {
-      throw ConversionError.unrecognized(path: text, detail: "not a UTF-8 text")
-    }
-    let ids = try tokenizer.encode(bytes, addsSpecial: true).map(Int.init)
-    let trained = opened.model.hyperparameters.integer("context_length") ?? 512
-    let length = context ?? min(trained, 512)
-    guard length >= 8 else {
-      throw UsageError("the model's context of \(length) is too short to score; give --context")
-    }
-    let windows = Windows(ids, context: length, beginning: tokenizer.model.prefixIDs.first, limit: self.windows)
-    guard windows.count > 0 else {
-      throw UsageError(
-        "\(text) has \(ids.count) tokens, less than one window of \(length); give more text or a smaller --context")
-    }
-    return windows
+    try opened.windows(of: text, context: context, limit: windows)
   }
 
   private func measureAlone(_ opened: OpenedModel, _ windows: Windows, _ processor: Processor) throws {

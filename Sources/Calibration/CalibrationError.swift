@@ -1,0 +1,30 @@
+public import Bytes
+public import Catalog
+
+/// Why a model cannot be calibrated.
+public enum CalibrationError: Error, Sendable, CustomStringConvertible {
+  case file(FileError)
+  case catalog(CatalogError)
+  case missingTensor(ByteString)
+  /// A block holds what the calibration's own forward pass does not compute.
+  case unsupported(tensor: ByteString)
+  case undecodable(tensor: ByteString, format: String)
+  /// Fewer tokens than a window.
+  case textTooShort(tokens: Int, window: Int)
+  /// Activations overflowed: the model (or a quantized part of it) is damaged.
+  case notFinite(tensor: ByteString)
+
+  public var description: String {
+    switch self {
+    case .file(let error): "\(error)"
+    case .catalog(let error): "\(error)"
+    case .missingTensor(let name): "tensor \(name) is missing"
+    case .unsupported(let name):
+      "\(name) belongs to a kind of block that calibration cannot run yet; leave --calibrate away"
+    case .undecodable(let name, let format): "tensor \(name) is \(format), which cannot be read as floats"
+    case .textTooShort(let tokens, let window):
+      "the calibration text has \(tokens) tokens, less than one window of \(window): take a longer text"
+    case .notFinite(let name): "the inputs of \(name) are not finite: the model overflows on this text"
+    }
+  }
+}

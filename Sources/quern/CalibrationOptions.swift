@@ -1,0 +1,93 @@
+import ArgumentParser
+import Calibration
+import Conversion
+import IR
+import Kernels
+import Passes
+import SystemPackage
+import Verification
+
+/// How a text that the model reads helps to quantize it.
+struct CalibrationOptions: ParsableArguments {
+  enum Method: String, ExpressibleByArgument, CaseIterable {
+    case feedback, sequential
+  }
+
+  @Option(
+    name: .customLong("calibrate"),
+    help: ArgumentHelp(
+      "A UTF-8 text like what the model will read: rounding errors are fed forward (GPTQ) by what its layers see.",
+      valueName: "text"))
+  var text: FilePath?
+
+  @Option(
+    help: ArgumentHelp(
+      "sequential: each layer makes up for the errors before it (best). feedback: each layer alone (faster).",
+      valueName: "method"))
+  var method: Method = .sequential
+
+  @Option(help: "Tokens of the text to use, spread over all of it.")
+  var calibrationTokens = 65536
+
+  @Option(help: "Tokens per calibration window (default: the model's own context, at most 512).")
+  var calibrationContext: Int?
+
+  @Option(help: .hidden)
+  var damping = 0.01
+
+  @Option(help: .hidden)
+  var sweeps = 2
+
+  @Option(help: .hidden)
+  var fisherMegabytes = 256
+
+  func validate() throws {
+    if calibrationTokens < 8 {
+      throw ValidationError("--calibration-tokens takes at least 8, not \(calibrationTokens)")
+    }
+    if let calibrationContext, calibrationContext < 8 {
+      throw ValidationError("--calibration-context takes at least 8, not \(calibrationContext)")
+    }
+    if !(damping > 0 && damping < 10) { throw ValidationError("--damping takes more than 0, not \(damping)") }
+  }
+
+  /// The text's windows, as many as were asked for, evenly spread.
+  func windows(_ opened: OpenedModel) throws -> [[Int]]? {
+    guard let text else { return nil }
+    let all = try opened.windows(of: text, context: calibrationContext)
+    let wanted = min(all.count, max(1, calibrationTokens / all.context))
+    return (0..<wanted).map { all[$0 * all.count / wanted] }
+  }
+
+  /// The gradient's covariances, from as many of the windows as fit the memory set aside.
+  func fisher(_ opened: OpenedModel, _ windows: [[Int]], _ processor: Processor, isQuiet: Bool) throws -> Fisher? {
+    guard fisherMegabytes > 0, let context = windows.first?.count else { return nil }
+    do {
+      let estimator = try FisherEstimator(opened.model, graph: opened.architecture.graph, processor: processor)
+      let count = min(windows.count, estimator.affordableWindows(of: context, within: fisherMegabytes << 20))
+      let progress = Progress(
+        "gradient", total: 2 * (opened.model.hyperparameters.integer("block_count") ?? 0), unit: .blocks,
+        isShown: !isQuiet)
+      let fisher = try estimator.run((0..<count).map { windows[$0 * windows.count / count] }) { _ in progress.advance(1)
+      }
+      progress.finish()
+      return fisher
+    } catch {
+      throw ConversionError.calibration(path: opened.checkpoint.path, error)
+    }
+  }
+
+  func quantizer(
+    _ opened: OpenedModel, plan: QuantizationPlan, windows: [[Int]], fisher: Fisher?, processor: Processor
+  ) throws -> LayerwiseQuantizer {
+    var settings = FeedbackSettings()
+    settings.damping = damping
+    settings.sweeps = sweeps
+    settings.isSequential = method == .sequential
+    do {
+      return try LayerwiseQuantizer(
+        opened.model, graph: opened.architecture.graph, plan: plan, windows: windows, fisher: fisher,
+        settings: settings, processor: processor)
+    } catch { throw ConversionError.calibration(path: opened.checkpoint.path, error) }
+  }
+}
