@@ -15,6 +15,7 @@ static void checkTable(const contest *c) {
   checkRope(c);
   checkAttention(c);
   checkComparison(c);
+  checkFeedback(c);
 }
 
 static int isNamed(const quern_kernels *table, const char *option, int argumentCount, char **arguments) {

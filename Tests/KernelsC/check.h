@@ -24,6 +24,7 @@ void checkRows(const contest *c);
 void checkRope(const contest *c);
 void checkAttention(const contest *c);
 void checkComparison(const contest *c);
+void checkFeedback(const contest *c);
 
 // MARK: results. Between start and finish every comparison adds to one line of the report.
 
