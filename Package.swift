@@ -49,6 +49,7 @@ let package = Package(
     layer("GGUF", uses: ["Bytes", "IR"], at: "Sources/Containers/GGUF"),
     layer("PyTorch", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/PyTorch"),
     layer("NumPy", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/NumPy"),
+    layer("QuantizedWeights", uses: ["Bytes", "IR"]),
     layer("Tokenizers", uses: ["Bytes", "IR", heap]),
     layer("Catalog", uses: ["CFormats", "Bytes", "IR"]),
     // 4
@@ -62,8 +63,9 @@ let package = Package(
     layer(
       "Conversion",
       uses: [
-        "Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels",
-        "Calibration",
+        "Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "NumPy", "QuantizedWeights", "Tokenizers", "Catalog", "Codecs",
+        "Passes",
+        "Kernels", "Calibration", system,
       ]),
     layer("Verification", uses: ["Bytes", "IR", "Runtime", "Codecs", "Kernels", "Tokenizers"]),
     // 8

@@ -29,6 +29,7 @@ RULES = [
      "each rule of Formats/Specs/pytorch.md and archives.md is enforced; nothing in a pickle is run"),
     ("numpy/good/", "generators/make_numpy_fixtures.py", "what np.save and np.savez write is read, Fortran order too"),
     ("numpy/bad/", "generators/make_numpy_fixtures.py", "each rule of Formats/Specs/numpy.md is enforced"),
+    ("quantized/", "generators/make_quantized_fixtures.py", "weights quantized by GPU libraries are decoded as they decode them"),
     ("tokenizers/", "generators/tokenizer_fixtures.py", "text becomes the same tokens as in the tokenizers package"),
     ("vectors/codecs/", "generators/make_codec_vectors.py", "codecs decode and encode as ggml does"),
     ("vectors/codecs/llama-quantize-errors.json", "generators/make_codec_errors.py",
