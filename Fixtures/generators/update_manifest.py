@@ -29,6 +29,8 @@ RULES = [
      "each rule of Formats/Specs/pytorch.md and archives.md is enforced; nothing in a pickle is run"),
     ("numpy/good/", "generators/make_numpy_fixtures.py", "what np.save and np.savez write is read, Fortran order too"),
     ("numpy/bad/", "generators/make_numpy_fixtures.py", "each rule of Formats/Specs/numpy.md is enforced"),
+    ("containers/", "generators/make_container_fixtures.py", "every container is read as its own library reads it"),
+    ("hostile/", "generators/make_hostile_fixtures.py", "files that lie are refused with the reason, in little time and memory"),
     ("quantized/", "generators/make_quantized_fixtures.py", "weights quantized by GPU libraries are decoded as they decode them"),
     ("tokenizers/", "generators/tokenizer_fixtures.py", "text becomes the same tokens as in the tokenizers package"),
     ("vectors/codecs/", "generators/make_codec_vectors.py", "codecs decode and encode as ggml does"),

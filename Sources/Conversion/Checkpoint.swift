@@ -97,7 +97,8 @@ public struct Checkpoint: Sendable {
     return files.first
   }
 
-  private static func open(_ row: ContainerRow, _ path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
+  private static func open(_ row: ContainerRow, _ path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint
+  {
     let contents = try row.open(path, limits)
     if row.container == .gguf {
       return try Checkpoint(path: path, container: .gguf, contents: contents, configuration: nil, companions: [:])

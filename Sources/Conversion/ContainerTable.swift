@@ -1,10 +1,19 @@
 import Bytes
+import CTranslate2
+import Flax
+import GGML
 import GGUF
+import HDF5
 import IR
+import MindSpore
 import NumPy
+import ONNX
+import Paddle
 import PyTorch
 import Safetensors
 import SystemPackage
+import TensorFlow
+import WordVectors
 
 /// One container: how it is recognised and opened, and what a user may expect of it.
 public struct ContainerRow: Sendable {
@@ -88,7 +97,66 @@ public enum ContainerTable {
             tensors: file.tensors, metadata: file.metadata, fileByteCount: file.file.byteCount, notes: ignored)
         } catch { throw .pytorch(error) }
       }),
+    shared(
+      .hdf5, "HDF5 (`.h5`, `.hdf5` of Keras and ELMo)",
+      reads: "contiguous, compact and chunked datasets; gzip, shuffle",
+      loses: "attributes and text are left alone", recognizes: { HDF5File.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try HDF5File(path, limits: limits).contents },
+    shared(
+      .tensorflow, "TensorFlow checkpoint V2 (`.index` and `.data-…`)", reads: "every plain type, in shards",
+      loses: "text and partitioned variables are left alone", recognizes: { TensorFlowFile.recognizes($0.file) }
+    ) { (path, limits) throws(ContainerError) in try TensorFlowFile(path, limits: limits).contents },
+    shared(
+      .ggml, "GGML before GGUF (ggml, ggmf, ggjt 1–3; chatglm.cpp)", reads: "every type; old block layouts decoded",
+      loses: "the vocabulary", recognizes: { GGMLFile.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try GGMLFile(path, limits: limits).contents },
+    shared(
+      .fastText, "fastText (`.bin`, `.ftz`)", reads: "both matrices, product-quantized ones decoded",
+      loses: "the dictionary", recognizes: { FastTextFile.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try FastTextFile(path, limits: limits).contents },
+    shared(
+      .onnx, "ONNX (`.onnx`, external data)",
+      reads: "initializers and constants, in branches too; QDQ, Cast·Mul and MatMulNBits decoded; names recovered",
+      loses: "the graph itself; small constants", recognizes: { ONNXFile.recognizes($0.file) }
+    ) { (path, limits) throws(ContainerError) in try ONNXFile(path, limits: limits).contents },
+    shared(
+      .mindspore, "MindSpore (`.ckpt`)", reads: "every plain type, parameters in slices", loses: "text is left alone",
+      recognizes: { MindSporeFile.recognizes($0.file, head: $0.head) }
+    ) { (path, limits) throws(ContainerError) in try MindSporeFile(path, limits: limits).contents },
+    shared(
+      .flax, "Flax (`.msgpack`)", reads: "arrays of nested maps, in chunks too", loses: "other values are left alone",
+      recognizes: { FlaxFile.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try FlaxFile(path, limits: limits).contents },
+    shared(
+      .ctranslate2, "CTranslate2 (`model.bin`)", reads: "every type; int8 and int16 decoded",
+      loses: "the vocabulary, which lies beside it", recognizes: { CTranslate2File.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try CTranslate2File(path, limits: limits).contents },
+    shared(
+      .paddle, "Paddle (`.pdparams`, `.pdiparams`)", reads: "pickled NumPy arrays as data; LoD tensors",
+      loses: "the program", recognizes: { PaddleFile.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try PaddleFile(path, limits: limits).contents },
+    shared(
+      .llama2c, "llama2.c (`.bin`, versions 0–2)", reads: "F32, and int8 decoded", loses: "nothing",
+      recognizes: { Llama2CFile.recognizes($0.file, head: $0.head) }
+    ) { (path, limits) throws(ContainerError) in try Llama2CFile(path, limits: limits).contents },
+    shared(
+      .wordVectors, "word vectors (word2vec binary and text, GloVe)", reads: "the matrix", loses: "the words",
+      recognizes: { WordVectorsFile.recognizes($0.head) }
+    ) { (path, limits) throws(ContainerError) in try WordVectorsFile(path, limits: limits).contents },
   ]
+
+  /// A container that is only read, and whose errors are the shared ones.
+  private static func shared(
+    _ container: Container, _ title: String, reads: String, loses: String,
+    recognizes: @escaping @Sendable (FileStart) -> Bool,
+    open: @escaping @Sendable (FilePath, Limits) throws(ContainerError) -> ContainerContents
+  ) -> ContainerRow {
+    ContainerRow(
+      container: container, title: title, reads: reads, writes: "", loses: loses, recognizes: recognizes,
+      open: { (path, limits) throws(ConversionError) in
+        do throws(ContainerError) { return try open(path, limits) } catch { throw .container(error) }
+      })
+  }
 
   static func row(for start: FileStart) -> ContainerRow? { rows.first { $0.recognizes(start) } }
 }

@@ -48,7 +48,7 @@ public enum ConversionError: Error, Sendable {
 
   private static func isMalformed(_ error: FileError) -> Bool {
     switch error {
-    case .truncated, .notARegularFile, .compression: true
+    case .truncated, .notARegularFile, .compression, .damaged: true
     case .system, .exists, .notADirectory, .occupied: false
     }
   }

@@ -216,7 +216,8 @@ public struct ConversionJob: Sendable {
           elementCount: tensor.shape.elementCount, statistics: source?.statistics ?? outcome[tensor.name]?.statistics,
           outputError: outcome[tensor.name]?.outputError)
       },
-      match: opened.opened?.report ?? MatchReport(passing: original.tensors.map(\.name)), produced: files.flatMap { $0.placements.map(\.tensor.name) },
+      match: opened.opened?.report ?? MatchReport(passing: original.tensors.map(\.name)),
+      produced: files.flatMap { $0.placements.map(\.tensor.name) },
       warnings: warnings + nonFiniteWarnings())
   }
 

@@ -42,6 +42,33 @@ public struct ConcatenatedColumns: TensorSource {
   }
 }
 
+/// Flat pieces of one file, one after the other, in rows that may cross from one to the next.
+public struct FlatPieces: TensorSource {
+  private let file: InputFile
+  /// In the file.
+  private let pieces: [Range<Int>]
+  private let rowByteCount: Int
+
+  public init(file: InputFile, pieces: [Range<Int>], rowByteCount: Int) {
+    self.file = file
+    self.pieces = pieces
+    self.rowByteCount = rowByteCount
+  }
+
+  public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
+    let wanted = rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount
+    var start = 0
+    for piece in pieces {
+      let part = wanted.clamped(to: start..<start + piece.count)
+      if !part.isEmpty {
+        let read = try file.read(at: piece.lowerBound + part.lowerBound - start, count: part.count)
+        bytes.copy(from: read.rawSpan, at: part.lowerBound - wanted.lowerBound)
+      }
+      start += piece.count
+    }
+  }
+}
+
 /// A matrix of plain numbers with its axes exchanged. Reads the whole base for any rows: use it through `PanelSource`.
 public struct TransposedSource: TensorSource {
   private let base: TensorRef

@@ -23,7 +23,9 @@ extension QuantizedGroup {
       guard order.format == .i32, order.shape.dimensions.count == 1 else { throw fail("g_idx is no list of I32") }
       let stored = try bytes(of: order)
       groupOf = (0..<inputs).map { Int(stored.integer(at: $0 * 4, as: Int32.self)) }
-      guard groupOf.allSatisfy({ (0..<groups).contains($0) }) else { throw fail("g_idx names a group that is not there") }
+      guard groupOf.allSatisfy({ (0..<groups).contains($0) }) else {
+        throw fail("g_idx names a group that is not there")
+      }
     } else {
       let size = try groupSize(inputs: inputs, groups: groups)
       groupOf = (0..<inputs).map { $0 / size }

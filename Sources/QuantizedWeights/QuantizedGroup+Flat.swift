@@ -43,7 +43,9 @@ extension QuantizedGroup {
     let scales = try beside(".scale")
     let zeros = try beside(".zero")
     func number(_ suffix: String) throws(ContainerError) -> Int? {
-      guard let tensor = tensors[path + suffix], tensor.format.isPlain, tensor.shape.elementCount == 1 else { return nil }
+      guard let tensor = tensors[path + suffix], tensor.format.isPlain, tensor.shape.elementCount == 1 else {
+        return nil
+      }
       return try floats(of: tensor).first.flatMap { Int(exactly: $0) }
     }
     let shapeTensor = try beside(".shape")
@@ -137,13 +139,7 @@ struct Flat4Decoder: RowDecoder {
 
   /// Elements of a tensor whatever its shape: [n, 1] or [n].
   private func flat(_ tensor: TensorRef, _ range: Range<Int>) throws(FileError) -> [UInt8] {
-    var flat = tensor
-    flat.shape = .matrix(rows: tensor.shape.elementCount, columns: 1)
-    if let source = tensor.source as? FileTensorSource {
-      flat.source = FileTensorSource(
-        file: source.file, offset: source.offset, rowByteCount: tensor.format.bytesPerBlock)
-      return try flat.bytes(rows: range)
-    }
+    if let flat = tensor.reshaped(rows: tensor.shape.elementCount, columns: 1) { return try flat.bytes(rows: range) }
     let width = tensor.format.bytesPerBlock
     return Array(try tensor.readAll()[range.lowerBound * width..<range.upperBound * width])
   }

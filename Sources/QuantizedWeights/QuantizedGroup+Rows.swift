@@ -99,8 +99,9 @@ extension QuantizedGroup {
     let possible = [4, 8, 2, 3, 6, 5].filter { bits in
       words * 32 % bits == 0 && words * 32 / bits % groups == 0 && [32, 64, 128].contains(words * 32 / bits / groups)
     }
-    guard let bits = possible.first(where: { $0 == said && (size == nil || words * 32 / $0 / groups == size) })
-      ?? (possible.count == 1 || said == nil ? possible.first : nil)
+    guard
+      let bits = possible.first(where: { $0 == said && (size == nil || words * 32 / $0 / groups == size) })
+        ?? (possible.count == 1 || said == nil ? possible.first : nil)
     else { throw fail("\(words) words and \(groups) groups fit no width that MLX has") }
     let columns = words * 32 / bits
     let decoder = MLXDecoder(words: main, scales: scales, biases: biases, columns: columns, bits: bits)

@@ -37,7 +37,8 @@ struct QuantizedGroup {
     case .nvfp4: try float4(groupSize: 16)
     case .mxfp4: try float4(groupSize: 32)
     case .bitsAndBytes4: try bitsAndBytes4()
-    case .bitsAndBytes8: try rowScaled(scale: ".SCB", factor: 1 / 127, also: [".weight_format"], kind: "bitsandbytes int8")
+    case .bitsAndBytes8:
+      try rowScaled(scale: ".SCB", factor: 1 / 127, also: [".weight_format"], kind: "bitsandbytes int8")
     case .scaledRows: try scaledRows()
     case .mlx: try mlx()
     case .blockFloat8: try blockFloat8()

@@ -119,7 +119,9 @@ struct Damage: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test("without a family tensors are listed and converted under their own names, and nothing else", arguments: [true, false])
+  @Test(
+    "without a family tensors are listed and converted under their own names, and nothing else",
+    arguments: [true, false])
   func noFamily(isNamed: Bool) throws {
     let model = try TestModel()
     if isNamed {
@@ -130,7 +132,8 @@ struct Damage: Sendable, CustomTestStringConvertible {
     }
     let words = isNamed ? ["config.json", "zebra", "llama", "mistral"] : ["config.json"]
     let gguf = model.scratch.path.appending("out.gguf").string
-    try expectFailure(["quantize", model.path.string, "-o", gguf], status: 4, words: words, keeping: model.scratch.path)
+    try expectFailure(
+      ["quantize", model.path.string, "-o", gguf], status: 4, words: words, keeping: model.scratch.path)
     try expectFailure(["convert", model.path.string, "-o", gguf], status: 4, words: words, keeping: model.scratch.path)
     let inspected = try Quern.run(["inspect", model.path.string, "--json"])
     #expect(inspected.status == 0)

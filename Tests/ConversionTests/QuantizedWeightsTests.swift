@@ -22,7 +22,8 @@ import Testing
       let expected = try #require(answer.tensors.first { $0.name == tensor.name })
       #expect(tensor.shape == expected.shape && tensor.format == expected.format, "\(tensor.name)")
       let values = try tensor.readAll()
-      #expect(values == (try expected.readAll()), "\(tensor.name)")
+      // As numbers: bitsandbytes has a zero of either sign.
+      #expect(try tensor.floats() == (try expected.floats()), "\(tensor.name)")
       // A few rows at a time, the same.
       var byRow: [UInt8] = []
       for start in stride(from: 0, to: tensor.shape.rows, by: 3) {

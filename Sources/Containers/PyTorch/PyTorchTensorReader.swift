@@ -30,7 +30,8 @@ struct PyTorchTensorReader {
         throw .noTensors(path: path, reason: "the file holds no dictionary but something else")
       }
       let keys = (graph.members(graph.root) ?? []).prefix(8).map { graph.text($0.key)?.text ?? "?" }
-      throw .noTensors(path: path, reason: keys.isEmpty ? "it is empty" : "its keys are \(keys.joined(separator: ", "))")
+      throw .noTensors(
+        path: path, reason: keys.isEmpty ? "it is empty" : "its keys are \(keys.joined(separator: ", "))")
     }
     ignoredParts = found.ignored
     var seen: Set<ByteString> = []

@@ -97,7 +97,8 @@ struct Inspect: ParsableCommand {
     var hyperparameters = JSONObject()
     for entry in model.hyperparameters.entries { hyperparameters[ByteString(entry.name)] = Self.json(entry.value) }
     var result: JSONObject = [
-      "architecture": model.family.isEmpty ? .null : .text(model.family), "parameterCount": .integer(model.parameterCount),
+      "architecture": model.family.isEmpty ? .null : .text(model.family),
+      "parameterCount": .integer(model.parameterCount),
       "tensorCount": .integer(model.tensors.count), "container": .text(found.checkpoint.container.rawValue),
       "fileBytes": .integer(found.checkpoint.fileByteCount), "encodings": .object(counts),
       "hyperparameters": .object(hyperparameters), "notes": .array(found.checkpoint.notes.map { .text($0) }),
