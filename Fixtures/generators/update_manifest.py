@@ -30,6 +30,7 @@ RULES = [
     ("numpy/good/", "generators/make_numpy_fixtures.py", "what np.save and np.savez write is read, Fortran order too"),
     ("numpy/bad/", "generators/make_numpy_fixtures.py", "each rule of Formats/Specs/numpy.md is enforced"),
     ("containers/", "generators/make_container_fixtures.py", "every container is read as its own library reads it"),
+    ("real/", "generators/real_model_answers.py", "what independent readers find in real weight files"),
     ("hostile/", "generators/make_hostile_fixtures.py", "files that lie are refused with the reason, in little time and memory"),
     ("quantized/", "generators/make_quantized_fixtures.py", "weights quantized by GPU libraries are decoded as they decode them"),
     ("tokenizers/", "generators/tokenizer_fixtures.py", "text becomes the same tokens as in the tokenizers package"),

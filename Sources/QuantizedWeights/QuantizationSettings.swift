@@ -31,6 +31,6 @@ struct QuantizationSettings: Sendable {
   /// Rows and columns of a block that shares a scale.
   var blockSize: (rows: Int, columns: Int) {
     let sizes = object?["weight_block_size"]?.array?.compactMap(\.int) ?? []
-    return sizes.count == 2 && sizes.allSatisfy { $0 > 0 } ? (sizes[0], sizes[1]) : (128, 128)
+    return sizes.count == 2 && sizes.allSatisfy { (1...1 << 20).contains($0) } ? (sizes[0], sizes[1]) : (128, 128)
   }
 }

@@ -8,7 +8,7 @@ extension QuantizedGroup {
     guard let stateTensor = stateNames.lazy.compactMap({ tensors[path + $0] }).first, stateTensor.byteCount <= 1 << 16
     else { throw fail("its quant_state is missing beside it") }
     let text = try bytes(of: stateTensor)
-    guard let state = try? JSONValue.parse(text), let blockSize = state["blocksize"]?.int, blockSize > 0,
+    guard let state = try? JSONValue.parse(text), let blockSize = state["blocksize"]?.int, (1...1 << 24).contains(blockSize),
       let dimensions = state["shape"]?.array?.compactMap(\.int), let shape = Shape(dimensions)
     else { throw fail("its quant_state does not say blocksize and shape") }
     let count = shape.elementCount
@@ -20,7 +20,8 @@ extension QuantizedGroup {
     }
     var nested: NestedScales?
     if let nestedScales = tensors[path + ".weight.nested_absmax"] {
-      guard scales.format == .u8, let nestedSize = state["nested_blocksize"]?.int, nestedSize > 0 else {
+      guard scales.format == .u8, let nestedSize = state["nested_blocksize"]?.int, (1...1 << 24).contains(nestedSize)
+      else {
         throw fail("its scales are not nested as quant_state says")
       }
       nested = NestedScales(
@@ -65,9 +66,11 @@ extension QuantizedGroup {
     guard main.shape.dimensions.count == 2, main.shape.columns == width,
       main.format == (bits == 3 ? .i32 : .u8), step > 0, step * perUnit >= shape.elementCount / width
     else { throw fail("\(main.shape) does not hold \(shape) in \(bits) bits") }
+    guard let scaleColumn = scales.reshaped(rows: metaCount, columns: 1),
+      let zeroColumn = zeros.reshaped(rows: metaCount, columns: 1)
+    else { throw fail("scale and zero do not lie in one piece") }
     let decoder = HQQDecoder(
-      packed: main, scales: try floats(of: scales), zeros: try floats(of: zeros), bits: bits, axis: axis,
-      columns: shape.columns)
+      packed: main, scales: scaleColumn, zeros: zeroColumn, bits: bits, axis: axis, columns: shape.columns)
     return try result(
       dimensions, decoder, kind: "HQQ int\(bits)",
       uses: [
@@ -148,8 +151,9 @@ struct Flat4Decoder: RowDecoder {
 /// (q − z) · s; field 0 of a unit belongs to the first part of the rows, in the highest bits.
 struct HQQDecoder: RowDecoder {
   let packed: TensorRef
-  let scales: [Float]
-  let zeros: [Float]
+  /// [groups, 1]
+  let scales: TensorRef
+  let zeros: TensorRef
   let bits: Int
   let axis: Int
   let columns: Int
@@ -162,6 +166,10 @@ struct HQQDecoder: RowDecoder {
     let first = rows.lowerBound * columns
     let last = rows.upperBound * columns
     guard last > first else { return }
+    // Along axis 1 a group has its own numbers, along axis 0 a column of all groups.
+    let wanted = axis == 1 ? first / width..<(last - 1) / width + 1 : 0..<width
+    let scale = try scales.floats(rows: wanted)
+    let zero = try zeros.floats(rows: wanted)
     var group = first / width
     while group * width < last {
       // As many rows of the packed matrix as follow each other in the file.
@@ -171,8 +179,8 @@ struct HQQDecoder: RowDecoder {
       for element in max(first, group * width)..<min(last, end * width) {
         let place = element - group * width
         let unit = bits == 3 ? read.integer(at: place * 4, as: UInt32.self) : UInt32(read[place])
-        let meta = axis == 1 ? element / width : element % width
-        values[element - first] = (Float(unit >> shift & mask) - zeros[meta]) * scales[meta]
+        let meta = axis == 1 ? element / width - wanted.lowerBound : element % width
+        values[element - first] = (Float(unit >> shift & mask) - zero[meta]) * scale[meta]
       }
       group = end
     }

@@ -68,7 +68,9 @@ extension QuantizedGroup {
     guard scale.shape.elementCount == rows || scale.shape.elementCount == 1, scale.format.isPlain else {
       throw fail("\(scale.shape) scales for \(rows) rows")
     }
-    let decoder = RowScaledDecoder(bytes: main, scales: try floats(of: scale), factor: factor)
+    let perRow = scale.shape.elementCount == 1 ? nil : scale.reshaped(rows: rows, columns: 1)
+    let decoder = RowScaledDecoder(bytes: main, scales: perRow ?? scale, isPerRow: perRow != nil, factor: factor)
+    guard perRow != nil || scale.shape.elementCount == 1 else { throw fail("its scales do not lie in one piece") }
     return try result(main.shape.dimensions, decoder, kind: kind, uses: [".weight", suffix] + also)
   }
 
@@ -216,17 +218,18 @@ struct ByteRowDecoder: RowDecoder {
 /// One scale per row, or one for all.
 struct RowScaledDecoder: RowDecoder {
   let bytes: TensorRef
-  let scales: [Float]
+  let scales: TensorRef
+  let isPerRow: Bool
   let factor: Float
 
   var columns: Int { bytes.shape.columns }
 
   func decode(rows: Range<Int>, into values: inout [Float]) throws(FileError) {
     values = try bytes.floats(rows: rows)
-    for row in rows {
-      let scale = scales.count == 1 ? scales[0] : scales[row]
-      let start = (row - rows.lowerBound) * columns
-      for index in start..<start + columns {
+    let scale = try isPerRow ? scales.floats(rows: rows) : scales.floats()
+    for row in 0..<rows.count {
+      let scale = scale[isPerRow ? row : 0]
+      for index in row * columns..<(row + 1) * columns {
         values[index] = factor == 1 ? values[index] * scale : values[index] * scale * factor
       }
     }

@@ -69,17 +69,22 @@ struct QuantizedGroup {
   }
 
   func floats(of tensor: TensorRef) throws(ContainerError) -> [Float] {
+    guard tensor.byteCount <= 1 << 26, tensor.format.isPlain else {
+      throw fail("\(tensor.name) of \(tensor.byteCount) bytes is no small table")
+    }
     do throws(FileError) { return try tensor.floats() } catch { throw .file(error) }
   }
 
+  /// Small tensors only: what is read when a file is opened must not grow with it.
   func bytes(of tensor: TensorRef) throws(ContainerError) -> [UInt8] {
+    guard tensor.byteCount <= 1 << 26 else { throw fail("\(tensor.name) of \(tensor.byteCount) bytes is no small table") }
     do throws(FileError) { return try tensor.readAll() } catch { throw .file(error) }
   }
 
   /// Group size that divides `count` inputs into `groups`; the configured one where that agrees.
   func groupSize(inputs count: Int, groups: Int) throws(ContainerError) -> Int {
     guard groups > 0, count > 0 else { throw fail("without groups") }
-    if let size = settings.groupSize, size > 0, (count + size - 1) / size == groups { return size }
+    if let size = settings.groupSize, (1...1 << 24).contains(size), (count + size - 1) / size == groups { return size }
     guard count % groups == 0 else { throw fail("\(count) inputs do not make \(groups) groups") }
     return count / groups
   }

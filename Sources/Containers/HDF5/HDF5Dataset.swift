@@ -158,7 +158,7 @@ struct HDF5Dataset {
     var sizes: [Int] = []
     for axis in 0..<axes { sizes.append(try reader.number(at: sizesAt + axis * 4, count: 4)) }
     guard sizes.allSatisfy({ $0 > 0 }), let elements = Int.product(of: sizes),
-      let chunkBytes = format.byteCount(elements: elements), chunkBytes <= 1 << 28
+      let chunkBytes = format.byteCount(elements: elements), chunkBytes <= 1 << 27
     else { throw fault("chunks of \(sizes)", at: sizesAt) }
     if try reader.isUndefined(at: offset) { return try neverWritten(at: offset) }
     var chunks: [HDF5ChunkedSource.Chunk] = []
@@ -204,7 +204,7 @@ struct HDF5Dataset {
         }
         start.append(Int(place))
       }
-      guard chunks.count < chunkLimit, stored <= reader.file.byteCount - child else {
+      guard chunks.count < chunkLimit, stored <= reader.file.byteCount - child, stored <= 1 << 28 else {
         throw fault("a chunk of \(stored) bytes reaches past the end of the file", at: child)
       }
       chunks.append(

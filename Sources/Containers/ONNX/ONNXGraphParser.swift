@@ -164,7 +164,7 @@ extension ONNXGraphParser {
       throw fail(name, "more than \(limits.tensorCount) tensors", at: range.lowerBound)
     }
     let isPacked4 = type == 21 || type == 22
-    let storedByteCount = isPacked4 ? (shape.elementCount + 1) / 2 : byteCount
+    let storedByteCount = isPacked4 ? shape.elementCount / 2 + shape.elementCount % 2 : byteCount
     let source: any TensorSource
     if isExternal {
       let (other, offset) = try locate(external, byteCount: storedByteCount, of: name, at: range.lowerBound)

@@ -108,7 +108,7 @@ struct ONNXWeights {
     else { throw fail(x.name, "scale \(scale.shape) and axis \(axis) do not fit \(x.shape)") }
     var isBlocked = false
     if !isForAll {
-      isBlocked = block > 0 && scale.shape.dimensions.count == dimensions.count && dimensions.count > 0
+      isBlocked = block > 0 && block <= 1 << 24 && scale.shape.dimensions.count == dimensions.count && dimensions.count > 0
       let wanted = isBlocked ? (dimensions[axis] + block - 1) / block : dimensions[axis]
       let found = isBlocked ? scale.shape.dimensions[axis] : scale.shape.elementCount
       let others =
@@ -145,7 +145,7 @@ struct ONNXWeights {
     }
     let zero = node.inputs.count > 3 ? values[node.inputs[3]] : nil
     guard let rows = node.integers["N"], let columns = node.integers["K"], let block = node.integers["block_size"],
-      rows > 0, columns > 0, block >= 16, let shape = Shape([rows, columns])
+      rows > 0, columns > 0, (16...1 << 24).contains(block), let shape = Shape([rows, columns])
     else { throw fail(packed.name, "N, K or block_size of MatMulNBits is missing") }
     let bits = node.integers["bits"] ?? 4
     let blocks = (columns - 1) / block + 1

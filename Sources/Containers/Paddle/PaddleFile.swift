@@ -142,7 +142,7 @@ struct PaddlePickle {
       }
       return MemoryTensorSource(bytes: bytes, rowByteCount: rowByteCount)
     case .storedBytes(let offset, let count):
-      guard count >= byteCount, count <= byteCount * 2 else { throw fail("\(byteCount) bytes spelled in \(count)") }
+      guard count >= byteCount, count / 2 <= byteCount else { throw fail("\(byteCount) bytes spelled in \(count)") }
       let source = LatinSource(
         file: file, range: offset..<offset + count, byteCount: byteCount, rowByteCount: rowByteCount)
       return PanelSource(
