@@ -82,7 +82,7 @@ def onnx_files():
     write("plain.onnx", model([helper.make_node("If", ["c"], ["y"], name="if", then_branch=inner, else_branch=inner)],
                               tensors).SerializeToString(),
           {"raw": raw, "typed": typed, "half": half, "ids": np.array([1, -2, 3]), "small": np.array([-1, 2, -3], np.int8),
-           "inner.weight": branch, "if/else_branch/inner.weight": branch})
+           "inner.weight": branch, "if/then_branch/inner.weight": branch})
 
     weight, bias = f32(8, 6), f32(6)
     named = model([helper.make_node("MatMul", ["x", "onnx::MatMul_12"], ["m"], name="/enc/fc/MatMul"),
@@ -367,7 +367,7 @@ def words():
     for name, binary in (("word2vec.bin", True), ("word2vec.txt", False)):
         vectors.save_word2vec_format(ROOT / name, binary=binary)
         answer(name, {"vectors": gensim.models.KeyedVectors.load_word2vec_format(ROOT / name, binary=binary).vectors})
-    lines = [f"{word} " + " ".join(repr(float(x)) for x in row) for word, row in zip([". . .", "of", "at"], values)]
+    lines = [f"{word} " + " ".join(repr(float(x)) for x in row) for word, row in zip(["the", "of", "at"], values)]
     write("glove.txt", ("\n".join(lines) + "\n").encode(), {"vectors": values[:3]})
     model = gensim.models.FastText(sentences=[["aa", "bb", "cc"]] * 5, vector_size=6, min_count=1, bucket=20, seed=1, workers=1)
     gensim.models.fasttext.save_facebook_model(model, str(ROOT / "fasttext.bin"))

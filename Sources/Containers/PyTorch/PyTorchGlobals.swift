@@ -42,5 +42,8 @@ enum PyTorchGlobals {
     "numpy._core.multiarray._reconstruct", "numpy.dtype", "numpy.ndarray", "pathlib.PosixPath",
     "pathlib.PurePosixPath", "datetime.datetime", "datetime.timedelta", "torch.serialization._get_layout",
     "torch.float32", "torch.strided", "torch._C.Generator",
+    // A tensor's class, as versions before 0.1.10 name it.
+    "torch.FloatTensor", "torch.HalfTensor", "torch.DoubleTensor", "torch.LongTensor", "torch.IntTensor",
+    "torch.ShortTensor", "torch.CharTensor", "torch.ByteTensor",
   ])
 }

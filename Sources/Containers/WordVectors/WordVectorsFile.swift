@@ -75,9 +75,11 @@ struct WordVectorsShape {
       return
     }
     let numbers = fields.dropFirst()
-    guard numbers.count >= 8, numbers.allSatisfy({ Self.number($0) != nil }) else { return nil }
+    // A word may hold spaces: then the numbers behind it tell the width.
+    let trailing = numbers.reversed().prefix { Self.number($0) != nil }.count
+    guard trailing >= 8 else { return nil }
     count = nil
-    width = numbers.count
+    width = trailing
     isBinary = false
     start = 0
   }
