@@ -49,6 +49,16 @@ let package = Package(
     layer("GGUF", uses: ["Bytes", "IR"], at: "Sources/Containers/GGUF"),
     layer("PyTorch", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/PyTorch"),
     layer("NumPy", uses: ["Bytes", "IR", "Archives"], at: "Sources/Containers/NumPy"),
+    layer("ONNX", uses: ["Bytes", "IR", "Archives", system], at: "Sources/Containers/ONNX"),
+    layer("HDF5", uses: ["Bytes", "IR", "Archives", system], at: "Sources/Containers/HDF5"),
+    layer("WordVectors", uses: ["Bytes", "IR", system], at: "Sources/Containers/WordVectors"),
+    layer("CTranslate2", uses: ["Bytes", "IR", system], at: "Sources/Containers/CTranslate2"),
+    layer("TensorFlow", uses: ["Bytes", "IR", "Archives", system], at: "Sources/Containers/TensorFlow"),
+    layer("Flax", uses: ["Bytes", "IR", system], at: "Sources/Containers/Flax"),
+    layer("MindSpore", uses: ["Bytes", "IR", "Archives", system], at: "Sources/Containers/MindSpore"),
+    layer("Paddle", uses: ["Bytes", "IR", "Archives", system], at: "Sources/Containers/Paddle"),
+    layer("GGML", uses: ["Bytes", "IR", system], at: "Sources/Containers/GGML"),
+    layer("QuantizedWeights", uses: ["Bytes", "IR"]),
     layer("Tokenizers", uses: ["Bytes", "IR", heap]),
     layer("Catalog", uses: ["CFormats", "Bytes", "IR"]),
     // 4
@@ -62,8 +72,10 @@ let package = Package(
     layer(
       "Conversion",
       uses: [
-        "Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "Tokenizers", "Catalog", "Codecs", "Passes", "Kernels",
-        "Calibration",
+        "Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "NumPy", "ONNX", "HDF5", "WordVectors", "CTranslate2",
+        "TensorFlow", "Flax", "MindSpore", "Paddle", "GGML", "QuantizedWeights", "Tokenizers", "Catalog", "Codecs",
+        "Passes",
+        "Kernels", "Calibration", system,
       ]),
     layer("Verification", uses: ["Bytes", "IR", "Runtime", "Codecs", "Kernels", "Tokenizers"]),
     // 8

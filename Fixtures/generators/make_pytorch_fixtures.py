@@ -216,7 +216,7 @@ def bads():
     bad("missing_storage", "PYTORCH-3", zipped(one, skip=["0"]), key="0")
     bad("no_tensors_list", "PYTORCH-4", zipped([1, 2]))
     bad("no_tensors_empty", "PYTORCH-4", zipped({}))
-    bad("no_tensors_other_keys", "PYTORCH-4", zipped({"weights": one}))
+    bad("no_tensors_other_keys", "PYTORCH-4", zipped({"optimizer": one}))
     few = Call(REBUILD, Storage(0, "Float", 4), 0)
     bad("invalid_tensor_few_arguments", "PYTORCH-5", zipped({"t": few}), key="t")
     bad("invalid_tensor_negative_stride", "PYTORCH-5", zipped({"t": tensor(Storage(0, "Float", 4), [2], [-1])}), key="t")

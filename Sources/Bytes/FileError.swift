@@ -8,6 +8,8 @@ public enum FileError: Error, Hashable, Sendable {
   case truncated(path: FilePath, offset: Int, wanted: Int, fileByteCount: Int)
   /// The path is a directory, a device or the like where a file is needed.
   case notARegularFile(path: FilePath)
+  /// Stored bytes contradict themselves, which only shows when they are read.
+  case damaged(path: FilePath, reason: String, offset: Int)
   /// A Zstandard file that cannot be expanded.
   case compression(path: FilePath, ZstandardError)
   /// The output is to be a directory and the path is something else.
@@ -28,6 +30,8 @@ extension FileError: CustomStringConvertible {
         + "fetch the file again"
     case .notARegularFile(let path):
       return "\(path): not a regular file"
+    case .damaged(let path, let reason, let offset):
+      return "\(path): \(reason), at offset \(offset)"
     case .compression(let path, let error):
       return "\(path): \(error)"
     case .notADirectory(let path):

@@ -1,7 +1,8 @@
 import Glibc
 public import SystemPackage
 
-/// A file open for reading at absolute offsets, from any thread.
+/// A file open for reading at absolute offsets, from any thread. One that is Zstandard, whatever its name, is expanded
+/// into a file without a name first, so that it reads like any other.
 ///
 /// Reading copies (`pread`) rather than maps: a mapped file that another process truncates ends this one by a signal, and
 /// every touched page would count as ours, so that memory would grow with the model.
@@ -10,7 +11,24 @@ public final class InputFile: Sendable {
   public let byteCount: Int
   private let descriptor: FileDescriptor
 
-  public init(_ path: FilePath) throws(FileError) {
+  public convenience init(_ path: FilePath) throws(FileError) {
+    let file = try InputFile(asStored: path)
+    guard file.byteCount >= 4, Zstandard.isCompressed(try file.read(at: 0, count: 4)) else {
+      try self.init(asStored: path)
+      return
+    }
+    let (descriptor, byteCount) = try file.expanded()
+    self.init(path: path, byteCount: byteCount, descriptor: descriptor)
+  }
+
+  private init(path: FilePath, byteCount: Int, descriptor: FileDescriptor) {
+    self.path = path
+    self.byteCount = byteCount
+    self.descriptor = descriptor
+  }
+
+  /// The file as it is, compressed or not.
+  private init(asStored path: FilePath) throws(FileError) {
     self.path = path
     do {
       descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
@@ -69,7 +87,7 @@ public final class InputFile: Sendable {
 
   /// The whole file, if it is no longer than `limit`; expanded if it is Zstandard, whatever its name.
   public static func contents(of path: FilePath, limit: Int) throws(FileError) -> [UInt8] {
-    let file = try InputFile(path)
+    let file = try InputFile(asStored: path)
     guard file.byteCount <= limit else { throw .system(operation: "read", path: path, errno: .fileTooLarge) }
     let bytes = try file.read(at: 0, count: file.byteCount)
     guard Zstandard.isCompressed(bytes) else { return bytes }

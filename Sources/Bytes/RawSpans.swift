@@ -30,3 +30,40 @@ extension MutableRawSpan {
     }
   }
 }
+
+extension RawSpan {
+  /// The little-endian integer at `offset`, which the caller knows to be inside.
+  @inlinable
+  public func integer<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type = T.self) -> T {
+    precondition(offset >= 0 && offset <= byteCount - MemoryLayout<T>.size, "a number past the end of a span")
+    // Safe: the range was just checked, and any bits are a value of an integer type.
+    return T(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+
+  /// The little-endian F32 at `offset`.
+  @inlinable
+  public func float(at offset: Int) -> Float { Float(bitPattern: integer(at: offset, as: UInt32.self)) }
+}
+
+extension MutableRawSpan {
+  /// Stores numbers one after the other from `offset`, little-endian.
+  @_lifetime(self: copy self)
+  public mutating func store(_ values: Span<Float>, at offset: Int = 0) {
+    precondition(offset >= 0 && values.count <= (byteCount - offset) / 4, "numbers past the end of a span")
+    // Safe: the range was just checked; every machine we run on is little-endian, which the target's check states.
+    unsafe withUnsafeMutableBytes { target in
+      unsafe values.withUnsafeBytes { source in
+        guard let from = source.baseAddress, let to = target.baseAddress else { return }
+        unsafe (to + offset).copyMemory(from: from, byteCount: source.count)
+      }
+    }
+  }
+}
+
+extension [UInt8] {
+  /// The little-endian integer at `offset`, which the caller knows to be inside.
+  @inlinable
+  public func integer<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type = T.self) -> T {
+    rawSpan.integer(at: offset, as: type)
+  }
+}

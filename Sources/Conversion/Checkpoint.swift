@@ -1,20 +1,13 @@
 public import Bytes
-import GGUF
 public import IR
 import PyTorch
+import QuantizedWeights
 import Safetensors
 public import SystemPackage
 
 /// An opened container, before any family is matched: raw tensors, raw configuration.
 public struct Checkpoint: Sendable {
-  public enum Container: String, Sendable {
-    case safetensors
-    case gguf
-    /// What torch.save writes; never an output.
-    case pytorch
-    /// A config.json alone: shapes without weights.
-    case configuration
-  }
+  public typealias Container = Conversion.Container
 
   public let path: FilePath
   public let container: Container
@@ -25,6 +18,8 @@ public struct Checkpoint: Sendable {
   /// GGUF's, or the safetensors headers' own.
   public let metadata: Metadata
   public let configuration: JSONObject?
+  /// What the container holds and no tensor shows, in a few words each.
+  public let notes: [String]
   /// Small files beside the weights that a Hugging Face output takes over, by name.
   public let companions: [String: [UInt8]]
 
@@ -36,51 +31,52 @@ public struct Checkpoint: Sendable {
   }
 
   private static func open(file path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
-    let head: [UInt8]
-    do {
-      let file = try InputFile(path)
-      head = try file.read(at: 0, count: min(16, file.byteCount))
-    } catch { throw .file(error) }
-    if head.starts(with: Array("GGUF".utf8)) { return try open(gguf: path, limits: limits) }
-    if head.count > 8, head[8] == UInt8(ascii: "{") {
-      return try open(safetensors: path, in: path.removingLastComponent(), limits: limits)
+    let start: FileStart
+    do { start = try FileStart(InputFile(path)) } catch { throw .file(error) }
+    if let row = ContainerTable.row(for: start) {
+      return try open(row, path, limits: limits)
     }
-    if head.starts(with: Array("PK".utf8)) || head.first == 0x80 {
-      return try open(pytorch: path, in: path.removingLastComponent(), limits: limits)
-    }
-    if head.first(where: { !" \n\r\t".utf8.contains($0) }) == UInt8(ascii: "{") {
+    if start.head.first(where: { !" \n\r\t".utf8.contains($0) }) == UInt8(ascii: "{") {
       let json = try readObject(path, limits: limits)
       if json["weight_map"] != nil {
         if path.lastComponent?.string.hasSuffix(".bin.index.json") == true {
-          return try open(pytorch: path, in: path.removingLastComponent(), limits: limits)
+          return try open(pytorchIndex: path, limits: limits)
         }
-        return try open(safetensors: path, in: path.removingLastComponent(), limits: limits)
+        return try open(safetensorsIndex: path, limits: limits)
       }
-      return Checkpoint(
-        path: path, container: .configuration, fileByteCount: 0, tensors: [], metadata: Metadata(), configuration: json,
-        companions: [:])
+      return try Checkpoint(
+        path: path, container: .configuration, contents: ContainerContents(tensors: [], fileByteCount: 0),
+        configuration: json, companions: [:])
     }
     throw .unrecognized(
-      path: path, detail: "neither GGUF nor safetensors nor a config.json; it starts with \(shown(head))")
+      path: path,
+      detail: "neither GGUF nor safetensors nor any other container that is read, nor a config.json; it starts with "
+        + shown(start.head))
   }
 
   private static func open(directory path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
     let names = FileSystem.names(in: path)
     if names.contains(SafetensorsLayout.indexName) {
-      return try open(safetensors: path.appending(SafetensorsLayout.indexName), in: path, limits: limits)
+      return try open(safetensorsIndex: path.appending(SafetensorsLayout.indexName), limits: limits)
     }
     let files = names.filter { $0.hasSuffix(".safetensors") }
-    let pickled = [PyTorchIndex.fileName, "pytorch_model.bin"].first(where: names.contains)
-    if let pickled, !files.contains("model.safetensors") {
-      return try open(pytorch: path.appending(pickled), in: path, limits: limits)
+    if !files.contains("model.safetensors") {
+      if names.contains(PyTorchIndex.fileName) {
+        return try open(pytorchIndex: path.appending(PyTorchIndex.fileName), limits: limits)
+      }
+      if names.contains("pytorch_model.bin") {
+        return try open(file: path.appending("pytorch_model.bin"), limits: limits)
+      }
+      if names.contains("params.json"), names.contains(where: MetaShards.isShard) {
+        return try open(metaShards: path, names: names.filter(MetaShards.isShard), limits: limits)
+      }
     }
     if let file = files.first(where: { $0 == "model.safetensors" }) ?? (files.count == 1 ? files.first : nil) {
-      return try open(safetensors: path.appending(file), in: path, limits: limits)
-    }
-    if files.isEmpty, names.filter({ $0.hasSuffix(".gguf") }).count == 1,
-      let file = names.first(where: { $0.hasSuffix(".gguf") })
-    {
       return try open(file: path.appending(file), limits: limits)
+    }
+    if files.isEmpty, let file = singleGGUF(names) { return try open(file: path.appending(file), limits: limits) }
+    for name in Self.usualNames where names.contains(name) {
+      return try open(file: path.appending(name), limits: limits)
     }
     let seen =
       names.isEmpty
@@ -88,64 +84,67 @@ public struct Checkpoint: Sendable {
     throw .unrecognized(
       path: path,
       detail: "no model.safetensors, \(SafetensorsLayout.indexName), pytorch_model.bin or single .gguf file in this "
-        + "directory; \(seen)")
+        + "directory; \(seen); a file of another kind can be named itself")
   }
 
-  private static func open(gguf path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
-    do {
-      let file = try GGUFFile(path, limits: limits)
-      return Checkpoint(
-        path: path, container: .gguf, fileByteCount: file.parts.reduce(0) { $0 + $1.file.byteCount },
-        tensors: file.tensors, metadata: file.metadata,
-        configuration: nil, companions: [:])
-    } catch { throw .gguf(error) }
+  /// The only GGUF model of a directory: one file, or the first part of the only split one.
+  private static func singleGGUF(_ names: [String]) -> String? {
+    let files = names.filter { $0.hasSuffix(".gguf") }
+    if files.count < 2 { return files.first }
+    let pattern = /-(\d{5})-of-(\d{5})\.gguf$/
+    let stems = Set(files.map { $0.replacing(pattern, with: "") })
+    guard stems.count == 1, files.allSatisfy({ $0.contains(pattern) }) else { return nil }
+    return files.first
   }
 
-  private static func open(
-    safetensors path: FilePath, in folder: FilePath, limits: Limits
-  ) throws(ConversionError) -> Checkpoint {
-    let tensors: [TensorRef]
-    let metadata: Metadata
-    let byteCount: Int
+  private static func open(_ row: ContainerRow, _ path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint
+  {
+    let contents = try row.open(path, limits)
+    if row.container == .gguf {
+      return try Checkpoint(path: path, container: .gguf, contents: contents, configuration: nil, companions: [:])
+    }
+    return try Checkpoint(path: path, container: row.container, contents: contents, limits: limits)
+  }
+
+  private static func open(safetensorsIndex path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
+    let contents: ContainerContents
     do {
-      if path.lastComponent?.string.hasSuffix(".json") == true {
-        let index = try SafetensorsIndex(path, limits: limits)
-        (tensors, metadata) = (index.tensors, index.metadata)
-        byteCount = index.shards.reduce(0) { $0 + $1.file.byteCount }
-      } else {
-        let file = try SafetensorsFile(path, limits: limits)
-        (tensors, metadata, byteCount) = (file.tensors, file.metadata, file.file.byteCount)
-      }
+      let index = try SafetensorsIndex(path, limits: limits)
+      contents = ContainerContents(
+        tensors: index.tensors, metadata: index.metadata,
+        fileByteCount: index.shards.reduce(0) { $0 + $1.file.byteCount })
     } catch { throw .safetensors(error) }
-    return try Checkpoint(
-      path: path, container: .safetensors, fileByteCount: byteCount, tensors: tensors, metadata: metadata,
-      companionsIn: folder, limits: limits)
+    return try Checkpoint(path: path, container: .safetensors, contents: contents, limits: limits)
+  }
+
+  private static func open(pytorchIndex path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
+    let contents: ContainerContents
+    do {
+      let index = try PyTorchIndex(path, limits: limits)
+      contents = ContainerContents(
+        tensors: index.tensors, fileByteCount: index.shards.reduce(0) { $0 + $1.file.byteCount })
+    } catch { throw .pytorch(error) }
+    return try Checkpoint(path: path, container: .pytorch, contents: contents, limits: limits)
   }
 
   private static func open(
-    pytorch path: FilePath, in folder: FilePath, limits: Limits
+    metaShards folder: FilePath, names: [String], limits: Limits
   ) throws(ConversionError) -> Checkpoint {
-    let tensors: [TensorRef]
-    let byteCount: Int
+    let parameters = try readObject(folder.appending("params.json"), limits: limits)
+    let shards: MetaShards
     do {
-      if path.lastComponent?.string.hasSuffix(".json") == true {
-        let index = try PyTorchIndex(path, limits: limits)
-        (tensors, byteCount) = (index.tensors, index.shards.reduce(0) { $0 + $1.file.byteCount })
-      } else {
-        let file = try PyTorchFile(path, limits: limits)
-        (tensors, byteCount) = (file.tensors, file.file.byteCount)
-      }
+      shards = try MetaShards(names.map { folder.appending($0) }, parameters: parameters, limits: limits)
     } catch { throw .pytorch(error) }
     return try Checkpoint(
-      path: path, container: .pytorch, fileByteCount: byteCount, tensors: tensors, metadata: Metadata(),
-      companionsIn: folder, limits: limits)
+      path: folder.appending(names.first ?? ""), container: .pytorch, contents: shards.contents,
+      configuration: shards.configuration, companions: [:])
   }
 
   /// With the configuration and the tokenizer's files that Hugging Face puts beside the weights.
   private init(
-    path: FilePath, container: Container, fileByteCount: Int, tensors: [TensorRef], metadata: Metadata,
-    companionsIn folder: FilePath, limits: Limits
+    path: FilePath, container: Container, contents: ContainerContents, limits: Limits
   ) throws(ConversionError) {
+    let folder = path.removingLastComponent()
     let configurationPath = folder.appending("config.json")
     let configuration =
       FileSystem.exists(configurationPath) ? try Self.readObject(configurationPath, limits: limits) : nil
@@ -155,20 +154,30 @@ public struct Checkpoint: Sendable {
         companions[name] = try InputFile.contents(of: folder.appending(name), limit: limits.headerByteCount)
       } catch { throw .file(error) }
     }
-    self.init(
-      path: path, container: container, fileByteCount: fileByteCount, tensors: tensors, metadata: metadata,
-      configuration: configuration, companions: companions)
+    try self.init(
+      path: path, container: container, contents: contents, configuration: configuration, companions: companions)
   }
 
   private init(
-    path: FilePath, container: Container, fileByteCount: Int, tensors: [TensorRef], metadata: Metadata,
-    configuration: JSONObject?, companions: [String: [UInt8]]
-  ) {
+    path: FilePath, container: Container, contents: ContainerContents, configuration: JSONObject?,
+    companions: [String: [UInt8]]
+  ) throws(ConversionError) {
+    let place = ContainerError.Place(path, container.rawValue)
+    let weights: QuantizedWeights
+    do { weights = try QuantizedWeights(contents.tensors, configuration: configuration, at: place) } catch {
+      throw .container(error)
+    }
     self.path = path
     self.container = container
-    self.fileByteCount = fileByteCount
-    self.tensors = tensors
-    self.metadata = metadata
+    fileByteCount = contents.fileByteCount
+    tensors = weights.tensors
+    metadata = contents.metadata
+    notes = contents.notes + weights.notes
+    var configuration = configuration
+    if !weights.isEmpty {
+      // What is written from here on is no longer quantized that way.
+      for key in ["quantization_config", "quantization"] as [ByteString] { configuration?[key] = nil }
+    }
     self.configuration = configuration
     self.companions = companions
   }
@@ -176,14 +185,19 @@ public struct Checkpoint: Sendable {
   /// The file that says what family and which dimensions.
   public var configurationPath: FilePath {
     switch container {
-    case .safetensors, .pytorch: path.removingLastComponent().appending("config.json")
     case .gguf, .configuration: path
+    default: path.removingLastComponent().appending("config.json")
     }
   }
 
   static let companionNames = [
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "vocab.json",
     "merges.txt", "chat_template.jinja",
+  ]
+
+  /// Weights that libraries other than transformers put into a directory, most telling first.
+  private static let usualNames = [
+    "model.onnx", "model.bin", "flax_model.msgpack", "tf_model.h5", "variables.index", "model.pdparams", "model.ckpt",
   ]
 
   private static func readObject(_ path: FilePath, limits: Limits) throws(ConversionError) -> JSONObject {

@@ -2,6 +2,8 @@ public import Bytes
 public import Calibration
 public import Catalog
 public import GGUF
+public import IR
+public import NumPy
 public import Passes
 public import PyTorch
 public import Safetensors
@@ -14,6 +16,9 @@ public enum ConversionError: Error, Sendable {
   case safetensors(SafetensorsError)
   case gguf(GGUFError)
   case pytorch(PyTorchError)
+  case numpy(NumPyError)
+  /// Of every other container.
+  case container(ContainerError)
   case json(path: FilePath, JSONError)
   case tokenizer(path: FilePath, TokenizerError)
   /// The checkpoint and its family's descriptor disagree.
@@ -30,9 +35,11 @@ public enum ConversionError: Error, Sendable {
     switch self {
     case .file(let error): Self.isMalformed(error)
     case .json, .tokenizer, .catalog, .unrecognized: true
-    case .safetensors(.file(let error)), .gguf(.file(let error)), .pytorch(.file(let error)): Self.isMalformed(error)
+    case .safetensors(.file(let error)), .gguf(.file(let error)), .pytorch(.file(let error)),
+      .numpy(.file(let error)), .container(.file(let error)):
+      Self.isMalformed(error)
     case .safetensors(.cannotStore), .gguf(.cannotLayOut): false
-    case .safetensors, .gguf, .pytorch: true
+    case .safetensors, .gguf, .pytorch, .numpy, .container: true
     case .calibration(_, .textTooShort), .calibration(_, .unsupported), .calibration(_, .file): false
     case .calibration: true
     case .pass, .inexpressible: false
@@ -41,7 +48,7 @@ public enum ConversionError: Error, Sendable {
 
   private static func isMalformed(_ error: FileError) -> Bool {
     switch error {
-    case .truncated, .notARegularFile, .compression: true
+    case .truncated, .notARegularFile, .compression, .damaged: true
     case .system, .exists, .notADirectory, .occupied: false
     }
   }
@@ -54,6 +61,8 @@ extension ConversionError: CustomStringConvertible {
     case .safetensors(let error): "\(error)"
     case .gguf(let error): "\(error)"
     case .pytorch(let error): "\(error)"
+    case .numpy(let error): "\(error)"
+    case .container(let error): "\(error)"
     case .json(let path, let error): "\(path): \(error)"
     case .tokenizer(let path, let error): "\(path): \(error)"
     case .catalog(let path, let error):

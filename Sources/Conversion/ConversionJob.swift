@@ -1,5 +1,6 @@
 public import Bytes
 public import Calibration
+import Catalog
 import Codecs
 import GGUF
 public import IR
@@ -17,7 +18,8 @@ public enum OutputContainer: String, Sendable, CaseIterable {
 
 /// A conversion that is decided and checked, and not yet done: open → plan → passes → write.
 public struct ConversionJob: Sendable {
-  private let opened: OpenedModel
+  private let opened: OpenedCheckpoint
+  private let original: Model
   private let model: Model
   private let container: OutputContainer
   private let ggufFileType: Int?
@@ -32,8 +34,23 @@ public struct ConversionJob: Sendable {
     _ opened: OpenedModel, plan: QuantizationPlan?, ggufFileType: Int?, container: OutputContainer,
     importance: Importance? = nil, calibrated: Set<ByteString> = [], kernels: Kernels
   ) throws(ConversionError) {
+    try self.init(
+      .model(opened), plan: plan ?? (container == .gguf ? .widenedVectors(of: opened.model) : nil),
+      ggufFileType: ggufFileType, container: container, importance: importance, calibrated: calibrated,
+      kernels: kernels)
+  }
+
+  /// The same for a checkpoint that may be of no known family: its tensors pass under their own names.
+  public init(
+    _ opened: OpenedCheckpoint, plan: QuantizationPlan?, ggufFileType: Int? = nil, container: OutputContainer,
+    importance: Importance? = nil, calibrated: Set<ByteString> = [], kernels: Kernels
+  ) throws(ConversionError) {
     guard opened.checkpoint.container != .configuration else {
       throw .unrecognized(path: opened.checkpoint.path, detail: "a configuration has no weights to write")
+    }
+    if case .tensors(let checkpoint, let reason) = opened, container == .gguf {
+      throw .unrecognized(
+        path: checkpoint.path, detail: "GGUF needs to know the model's family (\(reason)); use --to safetensors")
     }
     self.opened = opened
     self.container = container
@@ -43,10 +60,16 @@ public struct ConversionJob: Sendable {
       pending[step.name] = PendingTensorSource(rowByteCount: step.to.byteCount(elements: step.shape.columns) ?? 0)
     }
     self.pending = pending
+    original = opened.model
     do {
-      let plan = plan ?? (container == .gguf ? .widenedVectors(of: opened.model) : nil)
+      var plan = plan
+      if opened.opened == nil {
+        plan = plan ?? .unpacked(of: original)
+      } else if container == .gguf {
+        plan = plan ?? .widenedVectors(of: original)
+      }
       let passes = plan.map { [ChangeFormats($0, importance: importance, pending: pending, kernels: kernels)] } ?? []
-      model = try Pipeline(passes).run(opened.model)
+      model = try Pipeline(passes).run(original)
     } catch { throw .pass(error) }
   }
 
@@ -55,7 +78,7 @@ public struct ConversionJob: Sendable {
 
   /// Bytes of all files that a GGUF output would have.
   public func outputByteCount() throws(ConversionError) -> Int {
-    guard container == .gguf else { return model.tensorByteCount }
+    guard container == .gguf, let opened = opened.opened else { return model.tensorByteCount }
     let export = try GGUFExport(
       opened, model: model, fileType: ggufFileType ?? Self.fileType(of: model), name: opened.checkpoint.modelName)
     do {
@@ -80,6 +103,7 @@ public struct ConversionJob: Sendable {
     let streamer = TensorStreamer(pool: pool, progress: progress)
     switch container {
     case .gguf:
+      guard let opened = opened.opened else { preconditionFailure("GGUF without a family was refused before") }
       let name = opened.checkpoint.modelName
       let export = try GGUFExport(opened, model: model, fileType: ggufFileType ?? Self.fileType(of: model), name: name)
       let layout: GGUFLayout
@@ -103,7 +127,11 @@ public struct ConversionJob: Sendable {
         preconditionFailure("\(error)")
       }
     case .safetensors:
-      let export = try HuggingFaceExport(opened, model: model)
+      let export: HuggingFaceExport
+      switch opened {
+      case .model(let opened): export = try HuggingFaceExport(opened, model: model)
+      case .tensors(let checkpoint, _): export = HuggingFaceExport(tensorsOf: checkpoint, model: model)
+      }
       let layout: SafetensorsLayout
       do {
         var metadata = Metadata()
@@ -168,7 +196,8 @@ public struct ConversionJob: Sendable {
   /// A model's directory may be replaced, its weights by the new ones; what else lies in it stays. Another is left alone.
   private static func directory(_ path: FilePath, overwrites: Bool) throws(FileError) -> AtomicDirectory {
     let names = FileSystem.isDirectory(path) ? FileSystem.names(in: path) : []
-    if overwrites, !names.isEmpty, !names.contains("config.json") { throw .occupied(path: path) }
+    let isModel = ["config.json", "model.safetensors", SafetensorsLayout.indexName].contains(where: names.contains)
+    if overwrites, !names.isEmpty, !isModel { throw .occupied(path: path) }
     return try AtomicDirectory(path, overwrites: overwrites) { name in
       name.hasSuffix(".safetensors") || name == SafetensorsLayout.indexName || Checkpoint.companionNames.contains(name)
     }
@@ -183,11 +212,12 @@ public struct ConversionJob: Sendable {
       tensors: model.tensors.map { tensor in
         let source = tensor.source as? RecodedSource
         return .init(
-          name: tensor.name, from: opened.model[tensor.name]?.format ?? tensor.format, to: tensor.format,
+          name: tensor.name, from: original[tensor.name]?.format ?? tensor.format, to: tensor.format,
           elementCount: tensor.shape.elementCount, statistics: source?.statistics ?? outcome[tensor.name]?.statistics,
           outputError: outcome[tensor.name]?.outputError)
       },
-      match: opened.report, produced: files.flatMap { $0.placements.map(\.tensor.name) },
+      match: opened.opened?.report ?? MatchReport(passing: original.tensors.map(\.name)),
+      produced: files.flatMap { $0.placements.map(\.tensor.name) },
       warnings: warnings + nonFiniteWarnings())
   }
 
@@ -211,6 +241,26 @@ public struct ConversionJob: Sendable {
       .iq1_M: 31, .bf16: 32, .tq1_0: 36, .tq2_0: 37, .mxfp4: 38, .nvfp4: 39, .q1_0: 40, .q2_0: 41,
     ]
     return counts.max { ($0.value, $0.key.name) < ($1.value, $1.key.name) }.flatMap { fileTypes[$0.key] } ?? 0
+  }
+}
+
+extension QuantizationPlan {
+  /// Everything as it is, but packed blocks decoded to F32, which loses nothing: what safetensors can hold.
+  static func unpacked(of model: Model) -> QuantizationPlan {
+    var plan = widenedVectors(of: model)
+    for (index, tensor) in model.tensors.enumerated() {
+      plan.steps[index].to = tensor.format.kind == .packed ? .f32 : tensor.format
+      plan.steps[index].reason = tensor.format.kind == .packed ? "decoded" : "kept"
+    }
+    return plan
+  }
+}
+
+extension MatchReport {
+  /// Of a checkpoint without a family: all of it is taken as it is.
+  init(passing names: [ByteString]) {
+    self.init()
+    consumed = names
   }
 }
 

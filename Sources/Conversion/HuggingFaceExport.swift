@@ -51,6 +51,17 @@ public struct HuggingFaceExport: Sendable {
     self.warnings = warnings
   }
 
+  /// A checkpoint of no known family: every tensor under its own name, and the small files beside it.
+  init(tensorsOf checkpoint: Checkpoint, model: Model) {
+    tensors = model.tensors
+    var files = checkpoint.companions
+    if let configuration = checkpoint.configuration {
+      files["config.json"] = JSONValue.object(configuration).serialized(pretty: true) + [UInt8(ascii: "\n")]
+    }
+    self.files = files
+    warnings = ["no family in the catalog matches, so tensors keep the names they have in the source"]
+  }
+
   /// The source's own config.json with the new dtype, or one made from the hyperparameters.
   private static func configuration(_ opened: OpenedModel, model: Model) throws(ConversionError) -> JSONObject {
     let dtype = dominantType(of: model)

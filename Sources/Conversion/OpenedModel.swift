@@ -14,7 +14,11 @@ public struct OpenedModel: Sendable {
 
   /// Opens, recognises and checks. Nothing but headers is read.
   public init(_ path: FilePath, catalog: Catalog, limits: Limits = Limits()) throws(ConversionError) {
-    let checkpoint = try Checkpoint(path, limits: limits)
+    try self.init(Checkpoint(path, limits: limits), catalog: catalog)
+  }
+
+  /// Recognises and checks an opened checkpoint.
+  public init(_ checkpoint: Checkpoint, catalog: Catalog) throws(ConversionError) {
     self.checkpoint = checkpoint
     do {
       switch checkpoint.container {
@@ -22,7 +26,7 @@ public struct OpenedModel: Sendable {
         let name = checkpoint.metadata["general.architecture"]?.string?.text ?? "(none named)"
         architecture = try catalog.architecture(gguf: name)
         (model, report) = try Self.match(gguf: checkpoint, architecture, named: name)
-      case .safetensors, .pytorch, .configuration:
+      default:
         guard let configuration = checkpoint.configuration else {
           throw ConversionError.unrecognized(
             path: checkpoint.path,

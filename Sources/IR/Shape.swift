@@ -3,7 +3,8 @@
 public struct Shape: Hashable, Sendable {
   public let dimensions: [Int]
 
-  /// Nil when an axis is negative or the product does not fit.
+  /// Nil when an axis is negative, or the product of all that are not zero exceeds 2^59: so that rows, columns and their
+  /// bytes in any format fit an integer, too.
   public init?(_ dimensions: [Int]) {
     guard Self.product(dimensions) != nil else { return nil }
     self.dimensions = dimensions
@@ -30,8 +31,8 @@ public struct Shape: Hashable, Sendable {
   private static func product(_ dimensions: [Int]) -> Int? {
     var result = 1
     for dimension in dimensions {
-      let (product, overflow) = result.multipliedReportingOverflow(by: dimension)
-      if overflow || dimension < 0 { return nil }
+      let (product, overflow) = result.multipliedReportingOverflow(by: max(1, dimension))
+      if overflow || dimension < 0 || product > 1 << 59 { return nil }
       result = product
     }
     return result

@@ -37,7 +37,8 @@ enum Failure {
     case let error as RuntimeError:
       say(error)
       switch error {
-      case .file(.truncated), .file(.compression), .catalog, .missingTensor, .undecodable, .headTooWide:
+      case .file(.truncated), .file(.compression), .file(.damaged), .catalog, .missingTensor, .undecodable,
+        .headTooWide:
         return ExitStatus.badInput
       case .contextExceeded, .invalidToken: return ExitStatus.badUsage
       case .file: return ExitStatus.failed
@@ -64,7 +65,7 @@ enum Failure {
 
   private static func status(of error: FileError) -> Int32 {
     switch error {
-    case .truncated, .compression: ExitStatus.badInput
+    case .truncated, .compression, .damaged: ExitStatus.badInput
     case .system, .notARegularFile, .notADirectory, .occupied, .exists: ExitStatus.failed
     }
   }

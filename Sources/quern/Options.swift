@@ -40,3 +40,7 @@ extension FilePath: @retroactive ExpressibleByArgument {
 extension OpenedModel {
   init(_ path: FilePath) throws { try self.init(path, catalog: try Catalog()) }
 }
+
+extension OpenedCheckpoint {
+  init(_ path: FilePath) throws { try self.init(path, catalog: try Catalog()) }
+}

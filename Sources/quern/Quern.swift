@@ -23,6 +23,7 @@ struct Quern: ParsableCommand {
       Inspect.self, Convert.self, Quantize.self, MemoryCommand.self, Fit.self, Verify.self, Run.self,
       LogitsCommand.self,
       Tokenize.self, Bench.self, Diff.self, Architectures.self, Recipes.self, Devices.self,
+      Containers.self,
     ])
 
   static func main() {

@@ -69,10 +69,6 @@ struct Damage: Sendable, CustomTestStringConvertible {
     .init(name: "a layer too few", words: ["model.layers.2", "not part"], lines: 9) {
       try $0.edit("config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2")
     },
-    .init(name: "unknown family", words: ["config.json", "zebra", "llama", "mistral"]) {
-      try $0.edit("config.json", "\"model_type\": \"llama\"", "\"model_type\": \"zebra\"")
-      try $0.edit("config.json", "LlamaForCausalLM", "ZebraForCausalLM")
-    },
     .init(name: "duplicate key in config.json", words: ["config.json", "hidden_size"]) {
       try $0.edit("config.json", "\"hidden_size\": 64", "\"hidden_size\": 64, \"hidden_size\": 64")
     },
@@ -81,7 +77,6 @@ struct Damage: Sendable, CustomTestStringConvertible {
     .init(name: "config.json is an array", words: ["config.json"]) {
       try $0.write(Array("[1]".utf8), to: "config.json")
     },
-    .init(name: "no config.json", words: ["config.json"]) { $0.remove("config.json") },
     .init(name: "no weights", words: ["model", "safetensors"]) { $0.remove("model.safetensors") },
     .init(name: "a value of another type", words: ["config.json", "hidden_size"]) {
       try $0.edit("config.json", "\"hidden_size\": 64", "\"hidden_size\": \"64\"")
@@ -122,6 +117,33 @@ struct Damage: Sendable, CustomTestStringConvertible {
     ] {
       try expectFailure(command, status: row.status, words: row.words, lines: row.lines, keeping: model.scratch.path)
     }
+  }
+
+  @Test(
+    "without a family tensors are listed and converted under their own names, and nothing else",
+    arguments: [true, false])
+  func noFamily(isNamed: Bool) throws {
+    let model = try TestModel()
+    if isNamed {
+      try model.edit("config.json", "\"model_type\": \"llama\"", "\"model_type\": \"zebra\"")
+      try model.edit("config.json", "LlamaForCausalLM", "ZebraForCausalLM")
+    } else {
+      model.remove("config.json")
+    }
+    let words = isNamed ? ["config.json", "zebra", "llama", "mistral"] : ["config.json"]
+    let gguf = model.scratch.path.appending("out.gguf").string
+    try expectFailure(
+      ["quantize", model.path.string, "-o", gguf], status: 4, words: words, keeping: model.scratch.path)
+    try expectFailure(["convert", model.path.string, "-o", gguf], status: 4, words: words, keeping: model.scratch.path)
+    let inspected = try Quern.run(["inspect", model.path.string, "--json"])
+    #expect(inspected.status == 0)
+    #expect(try inspected.json()["architecture"]?.isNull == true)
+    #expect(try inspected.json()["tensors"]?.array?.first?["name"]?.string != nil)
+    let out = model.scratch.path.appending("out")
+    let converted = try Quern.run(["convert", model.path.string, "-o", out.string])
+    #expect(converted.status == 0 && converted.errors.contains("no family"))
+    let compared = try Quern.run(["diff", model.path.string, out.string, "--json"])
+    #expect(try compared.json()["equal"]?.bool == true)
   }
 
   @Test("a shard that is missing is named")

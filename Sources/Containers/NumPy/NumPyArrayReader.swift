@@ -8,6 +8,7 @@ struct NumPyArrayReader {
   let name: ByteString
   let range: Range<Int>
   let limits: Limits
+  let cache: PanelCache
 
   func tensor() throws(NumPyError) -> TensorRef {
     let start = range.lowerBound
@@ -42,16 +43,15 @@ struct NumPyArrayReader {
       throw .sizeMismatch(
         path: file.path, array: name, needed: byteCount, found: range.upperBound - dataOffset, offset: dataOffset)
     }
-    let source: any TensorSource
     if header.isFortranOrder, header.dimensions.count > 1, byteCount > 0 {
       let strides = StridedTensorSource.contiguousStrides(of: header.dimensions.reversed()).reversed()
-      source = StridedTensorSource(
+      let source = StridedTensorSource(
         file: file, offset: dataOffset, dimensions: header.dimensions, strides: Array(strides),
         elementByteCount: format.bytesPerBlock)
-    } else {
-      source = FileTensorSource(
-        file: file, offset: dataOffset, rowByteCount: format.bytesPerBlock * shape.columns)
+      return TensorRef(name: name, shape: shape, format: format, source: source).paneled(cache)
     }
+    let source = FileTensorSource(
+      file: file, offset: dataOffset, rowByteCount: format.bytesPerBlock * shape.columns)
     return TensorRef(name: name, shape: shape, format: format, source: source)
   }
 

@@ -26,7 +26,8 @@ public struct NumPyFile: Sendable {
     }
     self.file = file
     guard start == Array("PK".utf8) else {
-      let reader = NumPyArrayReader(file: file, name: "", range: 0..<file.byteCount, limits: limits)
+      let reader = NumPyArrayReader(
+        file: file, name: "", range: 0..<file.byteCount, limits: limits, cache: PanelCache())
       var tensor = try reader.tensor()
       tensor.name = ByteString(path.stem ?? "array")
       tensor.sourceName = tensor.name
@@ -36,10 +37,20 @@ public struct NumPyFile: Sendable {
     tensors = try Self.tensors(inArchive: file, limits: limits)
   }
 
+  /// Whether the file is a zip archive that holds arrays; a broken archive is not recognised as one.
+  public static func isArchive(_ file: InputFile) -> Bool {
+    guard (try? file.read(at: 0, count: 2)) == Array("PK".utf8), let archive = try? ZipArchive(file) else {
+      return false
+    }
+    return archive.entries.contains { $0.name.hasSuffix(".npy") }
+      && !archive.entries.contains { $0.name == "data.pkl" || $0.name.hasSuffix("/data.pkl") }
+  }
+
   private static func tensors(inArchive file: InputFile, limits: Limits) throws(NumPyError) -> [TensorRef] {
     let archive: ZipArchive
     do throws(ZipError) { archive = try ZipArchive(file, limits: limits) } catch { throw .zip(error) }
     var tensors: [TensorRef] = []
+    let cache = PanelCache()
     for entry in archive.entries {
       let suffix: ByteString = ".npy"
       guard entry.name.hasSuffix(suffix), entry.name.count > suffix.count else {
@@ -48,7 +59,8 @@ public struct NumPyFile: Sendable {
       let name = ByteString(bytes: Array(entry.name.bytes.dropLast(suffix.count)))
       let start: Int
       do throws(ZipError) { start = try archive.dataOffset(of: entry) } catch { throw .zip(error) }
-      let reader = NumPyArrayReader(file: file, name: name, range: start..<start + entry.byteCount, limits: limits)
+      let reader = NumPyArrayReader(
+        file: file, name: name, range: start..<start + entry.byteCount, limits: limits, cache: cache)
       tensors.append(try reader.tensor())
     }
     return tensors

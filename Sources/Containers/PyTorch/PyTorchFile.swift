@@ -6,6 +6,8 @@
 //                                        [keys of storages]
 //                                        each storage: element count: i64, elements
 //
+//  before 0.1.10: a tar archive of pickles and storages (PyTorchTar.swift)
+//
 //  Formats/Specs/pytorch.md; every PYTORCH-n below is a rule there.
 
 import Archives
@@ -22,6 +24,8 @@ public struct PyTorchFile: Sendable {
   public let metadata: Metadata
   /// Keys of the dictionary whose values are neither, and were left alone.
   public let otherKeys: [ByteString]
+  /// Parts of a training checkpoint that are not the weights (optimizers, other copies), and were left alone.
+  public let ignoredParts: [ByteString]
 
   /// Reads the archive's directory and the pickle only.
   public init(_ path: FilePath, limits: Limits = Limits()) throws(PyTorchError) {
@@ -33,18 +37,28 @@ public struct PyTorchFile: Sendable {
       contents = try PyTorchArchive.open(file, limits: limits)
     } else if start.first == 0x80 {
       contents = try PyTorchLegacy.open(file, limits: limits)
+    } else if start.count == 262, Array(start[257...]) == Array("ustar".utf8) {
+      contents = try PyTorchTar.open(file, limits: limits)
     } else {
-      let isTar = start.count == 262 && Array(start[257...]) == Array("ustar".utf8)
-      throw .notPyTorch(
-        path: path,
-        reason: isTar ? "a tar archive, as versions before 0.1.10 wrote; save it with a later one" : "no zip, no pickle"
-      )
+      throw .notPyTorch(path: path, reason: "no zip, no pickle")
     }
     var reader = PyTorchTensorReader(contents, limits: limits)
     try reader.read()
     tensors = reader.tensors
     metadata = reader.metadata
     otherKeys = reader.otherKeys
+    ignoredParts = reader.ignoredParts
+  }
+}
+
+extension PyTorchFile {
+  /// Whether a file that begins like a pickle is one without PyTorch's mark: another library's.
+  public static func isOtherPickle(_ file: InputFile) -> Bool {
+    // Protocol 2, then LONG1 of ten bytes: the mark.
+    let mark: [UInt8] = [0x80, 0x02, 0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19]
+    guard let head = try? file.read(at: 0, count: min(32, file.byteCount)) else { return false }
+    // Later protocols put a frame of nine bytes between.
+    return !head.starts(with: mark) && !(head.count > 25 && Array(head[11..<25]).suffix(12) == mark.suffix(12))
   }
 }
 
@@ -54,4 +68,6 @@ struct PyTorchContents {
   let graph: PickleGraph
   /// By key: offset in the file and length in bytes.
   let storages: [ByteString: Range<Int>]
+  /// Of a tar archive, whose pickle names whole tensors.
+  var wholeTensors: [ByteString: TensorRef] = [:]
 }

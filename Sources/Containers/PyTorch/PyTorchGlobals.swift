@@ -5,7 +5,9 @@ import IR
 enum PyTorchGlobals {
   static func allows(_ module: ByteString, _ name: ByteString) -> Bool {
     let full = "\(module).\(name)"
+    // TorchScript's own classes are named after the modules they were compiled from: `__torch__.vad.Decoder`.
     return others.contains(full) || storageFormats[full] != nil || typeFormats[full] != nil
+      || module == "__torch__" || module.hasPrefix("__torch__.") || module == "torch.jit._pickle"
   }
 
   /// How a storage's class says what its elements are.
@@ -32,5 +34,16 @@ enum PyTorchGlobals {
     "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_parameter",
     "torch._utils._rebuild_parameter_with_state", "torch._tensor._rebuild_from_type_v2",
     "torch.nn.parameter.Parameter", "torch.Tensor", "_codecs.encode",
+    // What training scripts put beside the weights: settings and plain numbers.
+    "collections.defaultdict", "collections.Counter", "argparse.Namespace", "types.SimpleNamespace",
+    "builtins.set", "__builtin__.set", "builtins.frozenset", "builtins.int", "builtins.float", "builtins.list",
+    "builtins.dict", "builtins.tuple", "builtins.str", "builtins.complex", "builtins.bytearray", "builtins.slice",
+    "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct", "numpy.dtype", "numpy.ndarray", "pathlib.PosixPath",
+    "pathlib.PurePosixPath", "datetime.datetime", "datetime.timedelta", "torch.serialization._get_layout",
+    "torch.float32", "torch.strided", "torch._C.Generator",
+    // A tensor's class, as versions before 0.1.10 name it.
+    "torch.FloatTensor", "torch.HalfTensor", "torch.DoubleTensor", "torch.LongTensor", "torch.IntTensor",
+    "torch.ShortTensor", "torch.CharTensor", "torch.ByteTensor",
   ])
 }

@@ -10,6 +10,9 @@ struct PyTorchTensorReader {
   private(set) var tensors: [TensorRef] = []
   private(set) var metadata = Metadata()
   private(set) var otherKeys: [ByteString] = []
+  /// Parts of a training checkpoint that are not the weights.
+  private(set) var ignoredParts: [ByteString] = []
+  private let cache = PanelCache()
 
   init(_ contents: PyTorchContents, limits: Limits) {
     self.contents = contents
@@ -20,23 +23,26 @@ struct PyTorchTensorReader {
   private var path: FilePath { contents.file.path }
 
   mutating func read() throws(PyTorchError) {
-    var seen: Set<ByteString> = []
-    for (key, value) in try tensorMembers() {
-      let name: ByteString
-      if let text = graph.text(key) {
-        name = text
-      } else if let number = graph.integer(key) {
-        name = ByteString(String(number))
-      } else {
-        throw .invalidName(path: path, tensor: "")
+    var search = PyTorchSearch(
+      graph, wholeTensors: Set(contents.wholeTensors.keys), limit: limits.pickleNodeCount)
+    guard let found = search.weights() else {
+      guard graph.members(graph.root) != nil || search.isModule(graph.root) else {
+        throw .noTensors(path: path, reason: "the file holds no dictionary but something else")
       }
-      guard seen.insert(name).inserted, !name.isEmpty, name.count <= limits.nameByteCount else {
-        throw .invalidName(path: path, tensor: name)
+      let keys = (graph.members(graph.root) ?? []).prefix(8).map { graph.text($0.key)?.text ?? "?" }
+      throw .noTensors(
+        path: path, reason: keys.isEmpty ? "it is empty" : "its keys are \(keys.joined(separator: ", "))")
+    }
+    ignoredParts = found.ignored
+    var seen: Set<ByteString> = []
+    for (name, value) in found.members {
+      guard let name, seen.insert(name).inserted, !name.isEmpty, name.count <= limits.nameByteCount else {
+        throw .invalidName(path: path, tensor: name ?? "")
       }
       guard seen.count <= limits.tensorCount else {
         throw .limitExceeded(path: path, item: "tensors", limit: limits.tensorCount)
       }
-      if let call = tensorCall(value, depth: 0) {
+      if let call = search.tensorCall(value, depth: 0) {
         tensors.append(try tensor(name, callable: call.callable, arguments: call.arguments))
       } else {
         keep(value, under: name)
@@ -44,44 +50,16 @@ struct PyTorchTensorReader {
     }
   }
 
-  /// The dictionary that holds the tensors: the root, or what a training script put under one of the usual names.
-  private func tensorMembers() throws(PyTorchError) -> [(key: Int, value: Int)] {
-    guard let root = graph.members(graph.root) else {
-      throw .noTensors(path: path, reason: "the file holds no dictionary but something else")
-    }
-    if root.contains(where: { tensorCall($0.value, depth: 0) != nil }) { return root }
-    for name in ["state_dict", "model_state_dict", "model", "module"] as [ByteString] {
-      if let member = root.first(where: { graph.text($0.key) == name }), let inner = graph.members(member.value),
-        inner.contains(where: { tensorCall($0.value, depth: 0) != nil })
-      {
-        return inner
-      }
-    }
-    let keys = root.prefix(8).map { graph.text($0.key)?.text ?? "?" }.joined(separator: ", ")
-    throw .noTensors(path: path, reason: root.isEmpty ? "it is empty" : "its keys are \(keys)")
-  }
-
-  /// What to rebuild a tensor from, through the wrappers of parameters; nil for anything else.
-  private func tensorCall(_ id: Int, depth: Int) -> (callable: String, arguments: [Int])? {
-    guard depth < 8, let call = graph.call(id) else { return nil }
-    switch call.callable {
-    case "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor_v3":
-      return call
-    case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state",
-      "torch.nn.parameter.Parameter":
-      return call.arguments.first.flatMap { tensorCall($0, depth: depth + 1) }
-    case "torch._tensor._rebuild_from_type_v2":
-      guard call.arguments.count >= 3, let callable = graph.global(call.arguments[0]),
-        callable.hasPrefix("torch._utils._rebuild_tensor"), let arguments = graph.tuple(call.arguments[2])
-      else { return nil }
-      return (callable, arguments)
-    default: return nil
-    }
-  }
-
   private func tensor(
     _ name: ByteString, callable: String, arguments: [Int]
   ) throws(PyTorchError) -> TensorRef {
+    if callable == PyTorchTar.tensorCallable, let key = arguments.first.flatMap({ PyTorchTar.key($0, of: graph) }),
+      var whole = contents.wholeTensors[key]
+    {
+      whole.name = name
+      whole.sourceName = name
+      return whole
+    }
     guard arguments.count >= 4, case .persistent(let id) = graph[arguments[0]],
       let start = graph.integer(arguments[1]), start >= 0, let dimensions = graph.integers(arguments[2]),
       let strides = graph.integers(arguments[3]), strides.count == dimensions.count,
@@ -116,17 +94,19 @@ struct PyTorchTensorReader {
         reason: "\(shape) from element \(start) with strides \(strides) reaches past its storage of \(available)")
     }
     let offset = range.lowerBound + (shape.elementCount == 0 ? 0 : first * format.bytesPerBlock)
-    let source: any TensorSource =
-      Self.isContiguous(dimensions, strides)
-      ? FileTensorSource(file: contents.file, offset: offset, rowByteCount: format.bytesPerBlock * shape.columns)
-      : StridedTensorSource(
-        file: contents.file, offset: offset, dimensions: dimensions, strides: strides,
-        elementByteCount: format.bytesPerBlock)
-    return TensorRef(name: name, shape: shape, format: format, source: source)
+    if Self.isContiguous(dimensions, strides) {
+      let source = FileTensorSource(
+        file: contents.file, offset: offset, rowByteCount: format.bytesPerBlock * shape.columns)
+      return TensorRef(name: name, shape: shape, format: format, source: source)
+    }
+    let source = StridedTensorSource(
+      file: contents.file, offset: offset, dimensions: dimensions, strides: strides,
+      elementByteCount: format.bytesPerBlock)
+    return TensorRef(name: name, shape: shape, format: format, source: source).paneled(cache)
   }
 
   /// The last element's distance from the first; nil if it does not fit.
-  private static func reach(_ dimensions: [Int], _ strides: [Int]) -> Int? {
+  static func reach(_ dimensions: [Int], _ strides: [Int]) -> Int? {
     var result = 0
     for (dimension, stride) in zip(dimensions, strides) {
       let (step, tooFar) = (dimension - 1).multipliedReportingOverflow(by: stride)

@@ -11,13 +11,14 @@ struct Convert: ParsableCommand {
     abstract: "Write a model in another container, with the same values.",
     discussion: """
       The container follows from OUT's name (.gguf, or a directory for safetensors) unless --to says it. Types stay as \
-      they are unless --dtype asks for another float type; packed types need --dtype to become safetensors.
+      they are unless --dtype asks for another float type; packed types need --dtype to become safetensors. A checkpoint \
+      of no known family becomes safetensors with its tensors' own names.
 
         quern convert ./SmolLM2-135M -o smollm2.gguf
         quern convert smollm2.gguf -o ./smollm2-hf --dtype f16
       """)
 
-  @Argument(help: "A Hugging Face directory or .gguf file.")
+  @Argument(help: "A Hugging Face directory, or a file of any container (quern containers).")
   var model: FilePath
 
   @OptionGroup var output: OutputOptions
@@ -29,7 +30,7 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     let processor = try common.processor()
-    let opened = try OpenedModel(model)
+    let opened = try OpenedCheckpoint(model)
     let recipe = try dtype.map { name throws(UsageError) in
       guard ["f32", "f16", "bf16"].contains(name.lowercased()), let recipe = (try? RecipeBook())?[name] else {
         let advice = (try? RecipeBook())?[name] == nil ? "" : "; to quantize, use: quern quantize --recipe \(name)"

@@ -11,7 +11,7 @@ struct Diff: ParsableCommand {
     abstract: "Compare two models tensor by tensor, whatever their containers.",
     discussion: "Names and orders are made equal first, so a directory and the .gguf made from it compare as equal.")
 
-  @Argument(help: "A Hugging Face directory or .gguf file.")
+  @Argument(help: "A Hugging Face directory, or a file of any container (quern containers).")
   var a: FilePath
 
   @Argument(help: "Another.")
@@ -24,14 +24,13 @@ struct Diff: ParsableCommand {
 
   func run() throws {
     let processor = try common.processor()
-    let left = try OpenedModel(a)
-    let right = try OpenedModel(b)
-    let missing = left.model.tensors.filter { right.model[$0.name] == nil }.map(\.name)
-    let extra = right.model.tensors.filter { left.model[$0.name] == nil }.map(\.name)
+    let (left, right) = try models()
+    let missing = left.tensors.filter { right[$0.name] == nil }.map(\.name)
+    let extra = right.tensors.filter { left[$0.name] == nil }.map(\.name)
     var reshaped: [ByteString] = []
     var rows: [Distortion] = []
-    for tensor in left.model.tensors {
-      guard let other = right.model[tensor.name] else { continue }
+    for tensor in left.tensors {
+      guard let other = right[tensor.name] else { continue }
       guard other.shape == tensor.shape else {
         reshaped.append(tensor.name)
         continue
@@ -41,10 +40,10 @@ struct Diff: ParsableCommand {
       }
       rows.append(row)
     }
-    let names = Set(left.model.hyperparameters.entries.map(\.name)).union(
-      right.model.hyperparameters.entries.map(\.name))
+    let names = Set(left.hyperparameters.entries.map(\.name)).union(
+      right.hyperparameters.entries.map(\.name))
     let changed = names.sorted().filter {
-      !Self.agree(left.model.hyperparameters[$0], right.model.hyperparameters[$0])
+      !Self.agree(left.hyperparameters[$0], right.hyperparameters[$0])
     }
     let isEqual =
       missing.isEmpty && extra.isEmpty && reshaped.isEmpty && changed.isEmpty && rows.allSatisfy { $0.largest == 0 }
@@ -66,7 +65,7 @@ struct Diff: ParsableCommand {
     for name in reshaped { print("another shape: \(name)") }
     for name in changed {
       print(
-        "\(name): \(Self.shown(left.model.hyperparameters[name])) in \(a), \(Self.shown(right.model.hyperparameters[name])) in \(b)"
+        "\(name): \(Self.shown(left.hyperparameters[name])) in \(a), \(Self.shown(right.hyperparameters[name])) in \(b)"
       )
     }
     let shown = all ? rows : rows.filter { $0.largest != 0 }
@@ -85,6 +84,18 @@ struct Diff: ParsableCommand {
     }
     print(
       isEqual ? "equal: \(rows.count) tensors" : "\(rows.count { $0.largest == 0 }) of \(rows.count) tensors are equal")
+  }
+
+  /// Under canonical names when both are of a known family, under their files' own otherwise.
+  private func models() throws -> (Model, Model) {
+    let left = try OpenedCheckpoint(a)
+    let right = try OpenedCheckpoint(b)
+    if left.opened != nil, right.opened != nil { return (left.model, right.model) }
+    let none = ConversionError.unrecognized(path: a, detail: "compared by the files' own names")
+    return (
+      OpenedCheckpoint.tensors(left.checkpoint, reason: none).model,
+      OpenedCheckpoint.tensors(right.checkpoint, reason: none).model
+    )
   }
 
   /// GGUF keeps numbers in F32, so they are compared as such.

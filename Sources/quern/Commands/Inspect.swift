@@ -8,9 +8,12 @@ import Tokenizers
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what is in a model: family, dimensions, tokenizer, tensors.",
-    discussion: "Reads headers only, so it is immediate whatever the model's size.")
+    discussion: """
+      Reads headers only, so it is immediate whatever the model's size. Any container that `quern containers` lists is \
+      read, by its content; where no family matches, the tensors are listed under the file's own names.
+      """)
 
-  @Argument(help: "A Hugging Face directory, .gguf file or config.json.")
+  @Argument(help: "A Hugging Face directory, a file of any container, or config.json.")
   var model: FilePath
 
   @Flag(help: "List every tensor.")
@@ -22,31 +25,41 @@ struct Inspect: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let opened = try OpenedModel(model)
-    if common.json { return printJSON(json(opened)) }
-    print(summary(opened))
-    if tensors { print("\n" + tensorTable(opened.model).text()) }
+    let found = try OpenedCheckpoint(model)
+    if common.json { return printJSON(json(found)) }
+    print(summary(found))
+    // Without a family the names are all there is to see.
+    if tensors || found.opened == nil { print("\n" + tensorTable(found.model).text()) }
     if metadata {
       print()
-      for entry in opened.checkpoint.metadata.entries { print("\(entry.key) = \(Self.shown(entry.value))") }
+      for entry in found.checkpoint.metadata.entries { print("\(entry.key) = \(Self.shown(entry.value))") }
     }
   }
 
-  private func summary(_ opened: OpenedModel) -> String {
-    let model = opened.model
+  private func summary(_ found: OpenedCheckpoint) -> String {
+    let model = found.model
+    let family =
+      switch found {
+      case .model(let opened): "\(model.family), \(opened.architecture.summary)"
+      case .tensors(_, .unrecognized(_, let detail)): "none: \(detail)"
+      case .tensors(_, .catalog(_, let error)): "none: \(error)".split(separator: "\n").first.map(String.init) ?? ""
+      case .tensors: "none"
+      }
     var lines = [
-      "\(opened.checkpoint.path)",
-      "  family      \(model.family), \(opened.architecture.summary)",
-      "  container   \(opened.checkpoint.container.rawValue), \(Format.bytes(opened.checkpoint.fileByteCount))",
+      "\(found.checkpoint.path)",
+      "  family      \(family)",
+      "  container   \(found.checkpoint.container.rawValue), \(Format.bytes(found.checkpoint.fileByteCount))",
       "  parameters  \(Format.count(model.parameterCount)) (\(Format.grouped(model.parameterCount))) in \(model.tensors.count) tensors",
       "  types       "
         + encodings(model).map { "\($0.tensors) × \($0.format.name) (\(Format.bytes($0.bytes)))" }.joined(
           separator: ", "),
       "  bits        \(Format.fixed(Double(model.tensorByteCount) * 8 / Double(max(1, model.parameterCount)), 2)) per weight",
     ]
+    for note in found.checkpoint.notes { lines.append("  note        \(note)") }
     if let tokenizer = model.tokenizer {
       lines.append("  tokenizer   \(tokenizer.algorithm.rawValue), \(Format.grouped(tokenizer.tokens.count)) tokens")
     }
+    guard let opened = found.opened else { return lines.joined(separator: "\n") }
     if !opened.report.ignored.isEmpty {
       lines.append("  ignored     " + opened.report.ignored.map { "\($0.name) (\($0.rule))" }.joined(separator: ", "))
     }
@@ -77,17 +90,18 @@ struct Inspect: ParsableCommand {
     return table
   }
 
-  private func json(_ opened: OpenedModel) -> JSONObject {
-    let model = opened.model
+  private func json(_ found: OpenedCheckpoint) -> JSONObject {
+    let model = found.model
     var counts = JSONObject()
     for row in encodings(model) { counts[ByteString(row.format.name)] = .integer(row.tensors) }
     var hyperparameters = JSONObject()
     for entry in model.hyperparameters.entries { hyperparameters[ByteString(entry.name)] = Self.json(entry.value) }
     var result: JSONObject = [
-      "architecture": .text(model.family), "parameterCount": .integer(model.parameterCount),
-      "tensorCount": .integer(model.tensors.count), "container": .text(opened.checkpoint.container.rawValue),
-      "fileBytes": .integer(opened.checkpoint.fileByteCount), "encodings": .object(counts),
-      "hyperparameters": .object(hyperparameters),
+      "architecture": model.family.isEmpty ? .null : .text(model.family),
+      "parameterCount": .integer(model.parameterCount),
+      "tensorCount": .integer(model.tensors.count), "container": .text(found.checkpoint.container.rawValue),
+      "fileBytes": .integer(found.checkpoint.fileByteCount), "encodings": .object(counts),
+      "hyperparameters": .object(hyperparameters), "notes": .array(found.checkpoint.notes.map { .text($0) }),
     ]
     if let tokenizer = model.tokenizer {
       result["tokenizer"] = .object([
