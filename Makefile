@@ -46,6 +46,14 @@ bench: build ## Speed beside llama.cpp, alternating (needs make peers and make m
 bench-quality: build ## Loss beside llama-quantize's at the same size (needs make peers; SMOLLM2=path WIKITEXT=path)
 	@$(PYTHON) Scripts/bench_quality.py ours $(if $(SMOLLM2),--smollm2 "$(SMOLLM2)") $(if $(WIKITEXT),--wikitext "$(WIKITEXT)") $(ARGS)
 
+.PHONY: oracle
+oracle: build ## What llama.cpp allocates beside what we say, model, KV and compute (needs make peers)
+	@$(PYTHON) Scripts/oracle.py
+
+.PHONY: memory
+memory: build ## What our own runtime takes beside what we say (SmolLM2 too after make models)
+	@$(PYTHON) Scripts/memory_check.py
+
 .PHONY: lint
 lint: ## Formatting and layering, without changing anything
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests

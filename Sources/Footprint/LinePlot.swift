@@ -70,6 +70,25 @@ public struct LinePlot: Sendable {
       isLogarithmic: true)
   }
 
+  /// Memory against bits per weight: the same model in several forms, at one context.
+  public static func overBits(
+    _ models: [ModelShape], _ request: FootprintRequest, title: String, marks: [Mark] = []
+  ) throws(FootprintError) -> LinePlot {
+    var weights: [(x: Double, y: Double)] = []
+    var totals: [(x: Double, y: Double)] = []
+    for model in models.sorted(by: { $0.bitsPerWeight < $1.bitsPerWeight }) {
+      let footprint = try Footprint(of: model, for: request)
+      let bits = model.bitsPerWeight
+      guard weights.last.map({ bits - $0.x > 0.01 }) ?? true else { continue }
+      weights.append((bits, Double(footprint.weightsBytes)))
+      totals.append((bits, Double(footprint.totalBytes)))
+    }
+    return LinePlot(
+      title: title, axis: "bits per weight",
+      series: [Series(name: "weights", points: weights), Series(name: "total", points: totals)], marks: marks,
+      isLogarithmic: false)
+  }
+
   /// The range of y, from zero to a little above everything.
   var top: Double {
     let values = series.flatMap { $0.points.map(\.y) } + marks.map(\.y)

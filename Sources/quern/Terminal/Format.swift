@@ -47,6 +47,24 @@ enum Format {
       ? "\(whole) s" : whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
   }
 
+  /// Broken between words into lines that fit the terminal, all but the first indented.
+  static func wrapped(_ text: String, indent: Int = 0, width: Int = Terminal.width) -> [String] {
+    let leading = String(text.prefix { $0 == " " })
+    let margin = leading + String(repeating: " ", count: indent)
+    var lines: [String] = []
+    var line = leading
+    for word in text.split(separator: " ") {
+      let isFirst = line.allSatisfy { $0 == " " }
+      if !isFirst, line.count + 1 + word.count > width {
+        lines.append(line)
+        line = margin + word
+      } else {
+        line += (isFirst ? "" : " ") + word
+      }
+    }
+    return lines + [line]
+  }
+
   /// `1,234,567`
   static func grouped(_ count: Int) -> String {
     var result = ""
