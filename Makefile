@@ -23,7 +23,8 @@ build: setup ## Build the program (release)
 	@$(SWIFT) build $(BUILD_FLAGS) --product quern
 
 .PHONY: test
-test: setup ## Build and run every test
+test: ## Build and run every test (the pages' in Chromium, which it installs through apt)
+	@Scripts/setup.sh --tests
 	@Scripts/test.sh
 
 .PHONY: demo

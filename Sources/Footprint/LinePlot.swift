@@ -133,3 +133,14 @@ func decimal(_ value: Double, _ digits: Int) -> String {
   let sign = value < 0 && scaled > 0 ? "-" : ""
   return sign + (digits == 0 ? padded : "\(padded.dropLast(digits)).\(padded.suffix(digits))")
 }
+
+/// `1,234,567`
+func grouped(_ count: Int) -> String {
+  var digits = String(count.magnitude)
+  var at = digits.endIndex
+  while digits.distance(from: digits.startIndex, to: at) > 3 {
+    at = digits.index(at, offsetBy: -3)
+    digits.insert(",", at: at)
+  }
+  return (count < 0 ? "-" : "") + digits
+}

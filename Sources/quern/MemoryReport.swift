@@ -8,6 +8,8 @@ struct MemoryReport {
   let footprint: Footprint
   let fits: [DeviceFit]
   let isTraining: Bool
+  /// Of writing it so, when it was counted as if quantized.
+  let conversion: (recipe: String, cost: ConversionCost)?
 
   func text(explaining: Bool) -> String {
     var table = Table([
@@ -31,11 +33,20 @@ struct MemoryReport {
     }
     for note in footprint.notes { lines += [""] + Format.wrapped(note) }
     for fit in fits { lines += [""] + self.lines(fit) }
+    if let (recipe, cost) = conversion {
+      lines.append("")
+      lines += Format.wrapped(
+        "To make it (quern quantize --recipe \(recipe)): about \(Format.bytes(cost.fileBytes)) on disk, "
+          + "\(Format.bytes(cost.memoryBytes)) of memory, \(Format.duration(cost.seconds)) on this machine's processors")
+      if explaining {
+        for item in cost.items { lines += Format.wrapped("\(item.name) = \(item.formula)", indent: 2) }
+      }
+    }
     return lines.joined(separator: "\n")
   }
 
   private func lines(_ fit: DeviceFit) -> [String] {
-    let size = Format.bytes(fit.usableBytes)
+    let size = "\(Format.bytes(fit.usableBytes)), \(Format.binaryBytes(fit.usableBytes))"
     let name = fit.device.name
     guard fit.fits else {
       var lines = ["does not fit \(name) (\(size)): \(Format.bytes(-fit.headroomBytes)) too much"]
@@ -94,6 +105,12 @@ struct MemoryReport {
           "promptBottleneck": fit.prompt.map { .text($0.bottleneck.rawValue) } ?? .null,
         ])
       })
+    if let (recipe, cost) = conversion {
+      result["conversion"] = .object([
+        "recipe": .text(recipe), "fileBytes": .integer(cost.fileBytes), "memoryBytes": .integer(cost.memoryBytes),
+        "seconds": .double(cost.seconds),
+      ])
+    }
     return result
   }
 

@@ -27,6 +27,12 @@ struct MemoryCommand: ParsableCommand {
   @Option(help: "As if quantized by this recipe; see: quern recipes")
   var recipe: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "As if the matrices were held as another runtime holds them: gptq-int8, awq-int4, row-int8, row-int4, nf4.",
+      valueName: "encoding"))
+  var weights: String?
+
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var training: TrainingOptions
 
@@ -53,6 +59,9 @@ struct MemoryCommand: ParsableCommand {
     }
     let described = try DescribedModel(model)
     var shape = try ModelShape(described.model, recipe: recipe)
+    if let weights {
+      shape = shape.encoded(as: try usage { () throws(FootprintError) in try WeightEncoding.named(weights) })
+    }
     if training.nf4 { shape = shape.encoded(as: .nf4) }
     var request = try memory.request(for: shape)
     request.training = try training.request()
@@ -76,8 +85,17 @@ struct MemoryCommand: ParsableCommand {
         fits: fits, plots: try Plots.Axis.allCases.map { try plots().against($0) })
       try writeText(page.html(), to: html)
     }
+    let conversion = try recipe.map { name in
+      (
+        recipe: name,
+        cost: try usage { () throws(FootprintError) in
+          try ConversionCost(of: shape, threads: common.threads ?? Environment.processorCount)
+        }
+      )
+    }
     let report = MemoryReport(
-      model: model, shape: shape, footprint: footprint, fits: fits, isTraining: request.training != nil)
+      model: model, shape: shape, footprint: footprint, fits: fits, isTraining: request.training != nil,
+      conversion: conversion)
     if common.json { return printJSON(report.json()) }
     print(report.text(explaining: explain))
     if plot { print("\n" + (try plots().against(against)).text(width: Terminal.width).joined(separator: "\n")) }
@@ -105,7 +123,10 @@ struct MemoryCommand: ParsableCommand {
           try LinePlot.overContexts(shape, request, title: "Memory of \(title) against context", marks: marks)
         }
       case .bits:
-        let shapes = try RecipeBook().recipes.map { try ModelShape(model, recipe: $0.name) }
+        // Wider than it is, a model only wastes.
+        let shapes = try RecipeBook().recipes.map { try ModelShape(model, recipe: $0.name) }.filter {
+          $0.bitsPerWeight < ModelShape(model).bitsPerWeight
+        }
         return try usage { () throws(FootprintError) in
           try LinePlot.overBits(
             shapes + [shape], request, title: "Memory of \(title) against bits per weight, context \(request.context)",

@@ -7,11 +7,17 @@ enum Format {
     var value = Double(count)
     for unit in ["B", "kB", "MB", "GB", "TB"] {
       if abs(value) < 999.5 || unit == "TB" {
-        return unit == "B" ? "\(count) B" : "\(fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(unit)"
+        return unit == "B" ? "\(count) B" : "\(fixed(value, abs(value) < 9.995 ? 2 : abs(value) < 99.95 ? 1 : 0)) \(unit)"
       }
       value /= 1000
     }
     return "\(count) B"
+  }
+
+  /// `12.0 GiB`: binary units, as memory is sold.
+  static func binaryBytes(_ count: Int) -> String {
+    let isLarge = count >= 1 << 30
+    return "\(fixed(Double(count) / Double(isLarge ? 1 << 30 : 1 << 20), 1)) \(isLarge ? "GiB" : "MiB")"
   }
 
   static func fixed(_ value: Double, _ digits: Int) -> String {
