@@ -63,7 +63,9 @@ public struct Footprint: Sendable {
     of model: ModelShape, for request: FootprintRequest, profile: RuntimeProfile
   ) -> [String] {
     if let training = request.training {
-      var notes = ["Buffers of communication, fragmentation and what a framework keeps beside its tensors are not counted."]
+      var notes = [
+        "Buffers of communication, fragmentation and what a framework keeps beside its tensors are not counted."
+      ]
       if training.zeroStage == 3 {
         notes.append("ZeRO-3 gathers the weights of a layer while it computes: some layers' worth comes on top.")
       }

@@ -58,14 +58,16 @@ public struct FootprintPage: Sendable {
       let spare = (fit.headroomBytes < 0 ? "−" : "") + decimalBytes(Double(abs(fit.headroomBytes)))
       let divided =
         fit.split.map {
-          "\($0.layers) layers here" + ($0.layersWithoutExperts > 0 ? ", experts of \($0.layersWithoutExperts) not" : "")
+          "\($0.layers) layers here"
+            + ($0.layersWithoutExperts > 0 ? ", experts of \($0.layersWithoutExperts) not" : "")
             + ", \(decimalBytes(Double($0.hostBytes))) in the host's memory"
         } ?? ""
       let rate = fit.generation.map { decimal($0.tokensPerSecond, $0.tokensPerSecond < 10 ? 1 : 0) } ?? ""
       lines.append(
         "<tr><td>\(escaped(fit.device.name))<td class=\"n\">\(decimalBytes(Double(fit.usableBytes)))"
           + "<td>\(fit.fits ? "yes" : "no")<td class=\"n\">\(spare)<td class=\"n\">\(grouped(fit.maxContext))"
-          + "<td class=\"n\">\(grouped(fit.maxBatch))<td class=\"n\">\(rate)<td>\(fit.generation?.bottleneck.rawValue ?? divided)")
+          + "<td class=\"n\">\(grouped(fit.maxBatch))<td class=\"n\">\(rate)<td>\(fit.generation?.bottleneck.rawValue ?? divided)"
+      )
     }
     return lines + ["</table>"]
   }

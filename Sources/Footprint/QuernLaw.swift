@@ -34,7 +34,8 @@ struct QuernLaw: RuntimeLaw {
     }
     guard !model.isRecurrent else {
       throw .unsupported(
-        what: "a model with recurrent layers in the profile \(profile.name)", known: ["llama.cpp", "transformers", "vllm"])
+        what: "a model with recurrent layers in the profile \(profile.name)",
+        known: ["llama.cpp", "transformers", "vllm"])
     }
     self.model = model
     self.request = request

@@ -26,7 +26,8 @@ struct BudgetAllocator {
   init(_ model: Model, runtime: String, kernels: Kernels) {
     self.model = model
     formats = Self.errors.map(\.format).filter { format in
-      let isDirect = format.elementsPerBlock < 256 && format != .iq4_NL
+      // Below four bits there is nothing else.
+      let isDirect = format.elementsPerBlock < 256 && format != .iq4_NL || [.q2_K, .q3_K].contains(format)
       return (isDirect || runtime != "quern") && Codec.for(format, kernels: kernels)?.canEncode == true
     }
   }
@@ -52,7 +53,8 @@ struct BudgetAllocator {
       for (below, above) in zip(ladder, ladder.dropFirst()) {
         let bytes = above.bytes - below.bytes
         steps.append(
-          Step(tensor: position, to: above.format, bytes: bytes, gainPerByte: (below.loss - above.loss) / Double(bytes)))
+          Step(tensor: position, to: above.format, bytes: bytes, gainPerByte: (below.loss - above.loss) / Double(bytes))
+        )
       }
     }
     guard try headroom(least) >= 0 else { return least }
@@ -114,7 +116,9 @@ struct BudgetAllocator {
     var hull: [Rung] = []
     for rung in rungs {
       if let last = hull.last, rung.loss >= last.loss || rung.bytes == last.bytes { continue }
-      while hull.count > 1, Self.slope(hull[hull.count - 2], hull[hull.count - 1]) <= Self.slope(hull[hull.count - 1], rung) {
+      while hull.count > 1,
+        Self.slope(hull[hull.count - 2], hull[hull.count - 1]) <= Self.slope(hull[hull.count - 1], rung)
+      {
         hull.removeLast()
       }
       hull.append(rung)

@@ -26,7 +26,8 @@ struct DescribedModel {
       let networks = try usage { () throws(FootprintError) in try ConvolutionalNetwork.names() }
       let nearest = UsageMessage.nearest(to: text.lowercased(), among: released.names + networks, count: 6)
       throw UsageError(
-        "'\(text)' is neither a file nor a model known by name; the nearest names are: \(nearest.joined(separator: ", "))")
+        "'\(text)' is neither a file nor a model known by name; the nearest names are: \(nearest.joined(separator: ", "))"
+      )
     }
     model = try Self.open(FilePath(text))
   }
@@ -36,7 +37,8 @@ struct DescribedModel {
     do {
       return try OpenedModel(path).model
     } catch let error as ConversionError {
-      guard case .catalog(_, let problem) = error, let checkpoint = try? Checkpoint(path), checkpoint.container == .gguf,
+      guard case .catalog(_, let problem) = error, let checkpoint = try? Checkpoint(path),
+        checkpoint.container == .gguf,
         let architecture = checkpoint.metadata["general.architecture"]?.string?.text
       else { throw error }
       let expertCount = checkpoint.metadata[ByteString(architecture + ".expert_count")]?.int ?? 0

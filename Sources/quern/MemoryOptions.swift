@@ -68,7 +68,8 @@ struct MemoryOptions: ParsableArguments {
       guard let size = ByteSize(vram), size.bytes >= 1 << 20 else {
         throw UsageError("--vram takes a size such as 6GB or 512MB, not '\(vram)'")
       }
-      devices.append(Device(name: "--vram \(vram)", kind: profile == "quern" ? "host" : "budget", usableBytes: size.bytes))
+      devices.append(
+        Device(name: "--vram \(vram)", kind: profile == "quern" ? "host" : "budget", usableBytes: size.bytes))
     }
     if devices.isEmpty, let bytes = Environment.availableMemoryBytes {
       devices.append(Device(name: "this machine, now", usableBytes: bytes))

@@ -37,7 +37,8 @@ struct MemoryReport {
       lines.append("")
       lines += Format.wrapped(
         "To make it (quern quantize --recipe \(recipe)): about \(Format.bytes(cost.fileBytes)) on disk, "
-          + "\(Format.bytes(cost.memoryBytes)) of memory, \(Format.duration(cost.seconds)) on this machine's processors")
+          + "\(Format.bytes(cost.memoryBytes)) of memory, \(Format.duration(cost.seconds)) on this machine's processors"
+      )
       if explaining {
         for item in cost.items { lines += Format.wrapped("\(item.name) = \(item.formula)", indent: 2) }
       }

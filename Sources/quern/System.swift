@@ -45,7 +45,10 @@ extension Environment {
   /// What each control group above this process leaves of its limit, in version 2's hierarchy and in version 1's. A file
   /// that was read and not used since is no loss: the system gives its memory back.
   private static func groupLimits() -> [Int] {
-    let lines = text(of: "/proc/self/cgroup")?.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false) } ?? []
+    let lines =
+      text(of: "/proc/self/cgroup")?.split(separator: "\n").map {
+        $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      } ?? []
     let path = { (isOurs: ([Substring]) -> Bool) in
       String(lines.first { $0.count == 3 && isOurs($0) }?[2] ?? "/")
     }

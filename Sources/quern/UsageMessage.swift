@@ -34,7 +34,9 @@ enum UsageMessage {
 
   /// The `count` nearest words, nearest first.
   static func nearest(to word: String, among words: [String], count: Int) -> [String] {
-    let distances = words.enumerated().map { (word: $0.element, distance: editDistance($0.element, word), at: $0.offset) }
+    let distances = words.enumerated().map {
+      (word: $0.element, distance: editDistance($0.element, word), at: $0.offset)
+    }
     return distances.sorted { ($0.distance, $0.at) < ($1.distance, $1.at) }.prefix(count).map(\.word)
   }
 

@@ -83,10 +83,13 @@ import Testing
 
   @Test(
     "6 GB of ChatGLM: INT4, a cache of 458,752 bytes a token against 28,672",
-    arguments: [("chatglm-6b", 1024, 458_752, true), ("chatglm-6b", 2048, 458_752, false), ("chatglm2-6b", 8192, 28_672, true)])
+    arguments: [
+      ("chatglm-6b", 1024, 458_752, true), ("chatglm-6b", 2048, 458_752, false), ("chatglm2-6b", 8192, 28_672, true),
+    ])
   func sixGigabytes(model: String, context: Int, perToken: Int, fits: Bool) throws {
     let json = try Quern.run([
-      "memory", model, "--profile", "chatglm", "--weights", "row-int4", "--context", "\(context)", "--prompt", "\(min(context, 64))",
+      "memory", model, "--profile", "chatglm", "--weights", "row-int4", "--context", "\(context)", "--prompt",
+      "\(min(context, 64))",
       "--vram", "6GiB", "--json",
     ]).json()
     #expect(json["kvCacheBytes"]?.int == perToken * context)
@@ -111,7 +114,8 @@ import Testing
         ("ffn_up", [width, feedForward]), ("ffn_down", [feedForward, width]),
       ] { tensors.append(("blk.\(layer).\(name).weight", shape)) }
     }
-    var bytes = Array("GGUF".utf8) + number(UInt32(3)) + number(UInt64(tensors.count)) + number(UInt64(numbers.count + 2))
+    var bytes =
+      Array("GGUF".utf8) + number(UInt32(3)) + number(UInt64(tensors.count)) + number(UInt64(numbers.count + 2))
     bytes += text("general.architecture") + number(UInt32(8)) + text("llama")
     bytes += text("llama.attention.layer_norm_rms_epsilon") + number(UInt32(6)) + number(Float(1e-5).bitPattern)
     for (key, value) in numbers { bytes += text("llama.\(key)") + number(UInt32(4)) + number(UInt32(value)) }

@@ -58,7 +58,8 @@ import Testing
     let scratch = Scratch()
     let path = scratch.path.appending("page.html")
     let outcome = try Quern.run([
-      "memory", "llama-3.1-8b", "--recipe", "q4_0", "--profile", "llama.cpp", "--context", "8192", "--device", "RTX 3060",
+      "memory", "llama-3.1-8b", "--recipe", "q4_0", "--profile", "llama.cpp", "--context", "8192", "--device",
+      "RTX 3060",
       "--device", "GTX 1650", "--html", path.string, "--json",
     ])
     #expect(outcome.status == 0, "\(outcome.errors)")

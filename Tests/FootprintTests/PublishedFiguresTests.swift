@@ -77,7 +77,8 @@ import Testing
       of: ModelShape(glm).encoded(as: .rowInt4), for: FootprintRequest(context: 2048, profile: .named("transformers")))
     #expect(abs(Double(quantized.weightsBytes) / 70e9 - 1) < 0.03, "\(quantized.weightsBytes)")
     let gpt = try #require(try ReleasedModels(Catalog()).model(named: "gpt3-175b"))
-    let whole = try Footprint(of: ModelShape(gpt), for: FootprintRequest(context: 2048, profile: .named("transformers")))
+    let whole = try Footprint(
+      of: ModelShape(gpt), for: FootprintRequest(context: 2048, profile: .named("transformers")))
     #expect(abs(Double(whole.weightsBytes) / 349e9 - 1) < 0.03, "\(whole.weightsBytes)")
     #expect(whole.kvCacheBytes == 2048 * 4_718_592)
   }

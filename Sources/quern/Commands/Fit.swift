@@ -35,7 +35,6 @@ struct Fit: ParsableCommand {
   private struct Candidate {
     let name: String
     let plan: QuantizationPlan
-    let ggufFileType: Int
     let bitsPerWeight: Double
     let fit: DeviceFit
   }
@@ -43,7 +42,8 @@ struct Fit: ParsableCommand {
   func run() throws {
     let described = try DescribedModel(model)
     guard ["quern", "llama.cpp"].contains(memory.profile) else {
-      throw UsageError("fit writes formats that quern and llama.cpp run: --profile takes one of them, not '\(memory.profile)'")
+      throw UsageError(
+        "fit writes formats that quern and llama.cpp run: --profile takes one of them, not '\(memory.profile)'")
     }
     let devices = try memory.devices()
     guard let device = devices.first, devices.count == 1 else {
@@ -72,7 +72,7 @@ struct Fit: ParsableCommand {
     if !common.json { print(text(best, of: stored) + "\n") }
     let opened = try OpenedModel(.init(model))
     let job = try ConversionJob(
-      opened, plan: best.plan, ggufFileType: best.ggufFileType, container: output.container(),
+      opened, plan: best.plan, ggufFileType: best.plan.ggufFileType, container: output.container(),
       kernels: processor.kernels)
     try output.perform(job, label: "fit", processor: processor, asJSON: common.json)
   }
@@ -94,12 +94,8 @@ struct Fit: ParsableCommand {
       return usable - (try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }).totalBytes
     }
     guard let result = try fit(plan) else { return nil }
-    // What most weights are is what the file calls itself.
-    let types = Dictionary(plan.steps.map { ($0.to, $0.shape.elementCount) }, uniquingKeysWith: +)
-    let mostly = types.max { $0.value < $1.value }?.key
     return Candidate(
       name: Self.mixedName, plan: plan,
-      ggufFileType: try RecipeBook().recipes.first { $0.name == mostly?.name.lowercased() }?.ggufFileType ?? 1,
       bitsPerWeight: stored.formatted(by: plan).bitsPerWeight, fit: result)
   }
 
@@ -125,7 +121,8 @@ struct Fit: ParsableCommand {
         roles.joined(separator: ", "))
     }
     let footprint = best.fit.footprint
-    let bitsPerWeight = "\(Format.fixed(best.bitsPerWeight, 2)) of \(Format.fixed(stored.bitsPerWeight, 2)) bits per weight"
+    let bitsPerWeight =
+      "\(Format.fixed(best.bitsPerWeight, 2)) of \(Format.fixed(stored.bitsPerWeight, 2)) bits per weight"
     let parts: [(String, Int)] = [
       ("weights", footprint.weightsBytes), ("KV cache", footprint.kvCacheBytes), ("buffers", footprint.computeBytes),
       ("other", footprint.overheadBytes),
@@ -134,7 +131,8 @@ struct Fit: ParsableCommand {
     let total = "\(Format.bytes(footprint.totalBytes)) of \(Format.bytes(best.fit.usableBytes))"
     let context = "\(Format.grouped(footprint.context)) tokens of context"
     let lines = Format.wrapped("\(best.name): \(bitsPerWeight), \(total) with \(context) (\(needs))")
-    return (lines + ["", table.text(), "", "What that costs: quern verify \(model) OUT --text FILE"]).joined(separator: "\n")
+    return (lines + ["", table.text(), "", "What that costs: quern verify \(model) OUT --text FILE"]).joined(
+      separator: "\n")
   }
 
   /// Every recipe that does not widen the model, most bits first.
@@ -143,6 +141,8 @@ struct Fit: ParsableCommand {
   ) throws -> [Candidate] {
     var candidates: [Candidate] = []
     for recipe in try RecipeBook().recipes {
+      // Ternary types ruin a model that was not trained for them.
+      guard ![BlockFormat.tq1_0, .tq2_0].contains(recipe.format) else { continue }
       let plan = try recipe.plan(for: model)
       let shape = stored.formatted(by: plan)
       guard shape.bitsPerWeight <= stored.bitsPerWeight + 0.01 else { continue }
@@ -150,7 +150,7 @@ struct Fit: ParsableCommand {
       guard let fit else { continue }
       candidates.append(
         Candidate(
-          name: recipe.name, plan: plan, ggufFileType: recipe.ggufFileType, bitsPerWeight: shape.bitsPerWeight, fit: fit))
+          name: recipe.name, plan: plan, bitsPerWeight: shape.bitsPerWeight, fit: fit))
     }
     return candidates.sorted { $0.bitsPerWeight > $1.bitsPerWeight }
   }

@@ -7,7 +7,8 @@ enum Format {
     var value = Double(count)
     for unit in ["B", "kB", "MB", "GB", "TB"] {
       if abs(value) < 999.5 || unit == "TB" {
-        return unit == "B" ? "\(count) B" : "\(fixed(value, abs(value) < 9.995 ? 2 : abs(value) < 99.95 ? 1 : 0)) \(unit)"
+        return unit == "B"
+          ? "\(count) B" : "\(fixed(value, abs(value) < 9.995 ? 2 : abs(value) < 99.95 ? 1 : 0)) \(unit)"
       }
       value /= 1000
     }
