@@ -27,7 +27,8 @@ extension LinePlot {
       guard value == span.high || x(span.high) - x(value) >= 44 else { continue }
       lastTick = x(value)
       lines.append(
-        "<text x=\"\(decimal(x(value), 1))\" y=\"\(lower + 18)\" text-anchor=\"middle\">\(tickText(value))</text>")
+        "<text x=\"\(decimal(x(value), 1))\" y=\"\(lower + 18)\" text-anchor=\"\(value == span.high ? "end" : "middle")\">\(tickText(value))</text>"
+      )
     }
     lines.append("<text x=\"\(right)\" y=\"\(lower + 36)\" text-anchor=\"end\">\(escaped(axis))</text>")
     for mark in marks {

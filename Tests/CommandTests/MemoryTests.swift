@@ -98,7 +98,9 @@ import Testing
 
   /// A GGUF header of a Llama in F16, and the length that the whole file has.
   private static func header(layers: Int, width: Int, feedForward: Int, vocabulary: Int) -> ([UInt8], Int) {
-    func number(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+    func number(_ value: some FixedWidthInteger) -> [UInt8] {
+      (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
+    }
     func text(_ value: String) -> [UInt8] { number(UInt64(value.utf8.count)) + Array(value.utf8) }
     let numbers = [
       ("block_count", layers), ("embedding_length", width), ("feed_forward_length", feedForward),
