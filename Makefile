@@ -23,7 +23,8 @@ build: setup ## Build the program (release)
 	@$(SWIFT) build $(BUILD_FLAGS) --product quern
 
 .PHONY: test
-test: setup ## Build and run every test
+test: ## Build and run every test (the pages' in Chromium, which it installs through apt)
+	@Scripts/setup.sh --tests
 	@Scripts/test.sh
 
 .PHONY: demo
@@ -49,6 +50,14 @@ bench-quality: build ## Loss beside llama-quantize's at the same size (needs mak
 .PHONY: fuzz
 fuzz: ## Fuzz one reader with libFuzzer and AddressSanitizer (FORMAT=hdf5 SECONDS=60)
 	@Scripts/fuzz.sh "$(FORMAT)" "$(or $(SECONDS),60)"
+
+.PHONY: oracle
+oracle: build ## What llama.cpp allocates beside what we say, model, KV and compute (needs make peers)
+	@$(PYTHON) Scripts/oracle.py
+
+.PHONY: memory
+memory: build ## What our own runtime takes beside what we say (SmolLM2 too after make models)
+	@$(PYTHON) Scripts/memory_check.py
 
 .PHONY: lint
 lint: ## Formatting and layering, without changing anything

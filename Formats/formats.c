@@ -136,6 +136,9 @@ static const unsigned char checkpoints_deepseek2[] = {
 static const unsigned char checkpoints_flan_t5[] = {
 #embed "Checkpoints/flan-t5.json"
 };
+static const unsigned char checkpoints_glm[] = {
+#embed "Checkpoints/glm.json"
+};
 static const unsigned char checkpoints_gpt[] = {
 #embed "Checkpoints/gpt.json"
 };
@@ -217,6 +220,7 @@ static const quern_format_file files[] = {
     FILE_ROW("Checkpoints/chatglm2.json", checkpoints_chatglm2),
     FILE_ROW("Checkpoints/deepseek2.json", checkpoints_deepseek2),
     FILE_ROW("Checkpoints/flan-t5.json", checkpoints_flan_t5),
+    FILE_ROW("Checkpoints/glm.json", checkpoints_glm),
     FILE_ROW("Checkpoints/gpt.json", checkpoints_gpt),
     FILE_ROW("Checkpoints/gpt2.json", checkpoints_gpt2),
     FILE_ROW("Checkpoints/llama.json", checkpoints_llama),

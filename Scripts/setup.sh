@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check what the build needs and install what apt can. Says what is missing if it cannot.
+# Check what the build (with --tests: the tests) needs and install what apt can. Says what is missing if it cannot.
 set -euo pipefail
 
 command -v swift > /dev/null || {
@@ -16,6 +16,10 @@ fi
 missing=()
 [ -e /usr/include/zstd.h ] || missing+=(libzstd-dev)
 command -v pkg-config > /dev/null || missing+=(pkg-config)
+# Only the tests look at pages.
+if [ "${1:-}" = --tests ]; then
+  command -v chromium > /dev/null || command -v google-chrome > /dev/null || missing+=(chromium)
+fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get > /dev/null; then
@@ -32,7 +36,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "setup: installing ${missing[*]}"
 log=$(mktemp)
-if ! { "${as_root[@]}" apt-get update -qq && DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${missing[@]}"; } > "$log" 2>&1; then
+if ! { "${as_root[@]}" apt-get update -qq && DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}"; } > "$log" 2>&1; then
   cat "$log" >&2
   echo "setup: apt-get could not install ${missing[*]}; install them by hand and run this again." >&2
   exit 1

@@ -2,7 +2,7 @@ internal import IR
 
 /// What one layer keeps per token of context.
 struct AttentionLayer: Hashable, Sendable {
-  /// Elements of K per token: key-value heads × head dimension.
+  /// Elements of K per token: key-value heads × head dimension. 0 in a recurrent layer.
   let keyWidth: Int
   /// 0 where values are read from the compressed keys (multi-head latent attention).
   let valueWidth: Int
@@ -11,48 +11,75 @@ struct AttentionLayer: Hashable, Sendable {
   /// The window is a pattern over layers, not one for all.
   let isPatterned: Bool
 
-  /// Every layer of a model, in order. Per-layer lists and window patterns are those of GGUF's keys.
+  /// Every layer of a model that keeps keys, in order. Per-layer lists and window patterns are those of GGUF's keys.
   static func all(of model: ModelShape) throws(FootprintError) -> [AttentionLayer] {
     // Encoders look both ways at once and keep nothing.
     if model.hyperparameters.bool("attention.causal") == false { return [] }
     let windowLength = model.hyperparameters.integer("attention.sliding_window") ?? 0
-    // Every `pattern`-th layer is global; 0 or absent: the window holds for all layers.
-    let pattern = model.hyperparameters.integer("attention.sliding_window_pattern") ?? 0
+    let pattern = WindowPattern(model.hyperparameters)
     let isLatent = (model.hyperparameters.integer("attention.kv_lora_rank") ?? 0) > 0
     let keyLength = try model.required("attention.key_length")
     let valueLength = model.hyperparameters.integer("attention.value_length") ?? keyLength
     var layers: [AttentionLayer] = []
     for (layer, heads) in try headCounts(of: model).enumerated() {
-      let isGlobal = windowLength == 0 || (pattern > 0 && (layer + 1) % pattern == 0)
+      guard heads > 0 else { continue }
+      let isGlobal = windowLength == 0 || pattern.isGlobal(layer)
       guard let keyWidth = width(heads, keyLength), let valueWidth = width(heads, valueLength) else {
         throw .invalidHyperparameter(name: "attention.key_length", found: "\(keyLength) with \(heads) heads")
       }
       layers.append(
         AttentionLayer(
           keyWidth: keyWidth, valueWidth: isLatent ? 0 : valueWidth, window: isGlobal ? nil : windowLength,
-          isPatterned: pattern > 0))
+          isPatterned: pattern.isStated))
     }
     // A decoder that attends to an encoder keeps keys and values of that as well.
     return model.hyperparameters.integer("decoder_block_count") == nil ? layers : layers + layers
   }
 
-  /// Key-value heads, layer by layer.
+  /// Key-value heads, layer by layer; none in recurrent layers.
   static func headCounts(of model: ModelShape) throws(FootprintError) -> [Int] {
     let layerCount = try model.required("decoder_block_count", orElse: "block_count")
     let name = "attention.head_count_kv"
     guard case .integers(let counts)? = model.hyperparameters[name] else {
-      return Array(repeating: try model.required(name), count: layerCount)
+      let count = try model.required(name)
+      // Of every so many layers, only the last attends (Qwen3-Next).
+      let interval = model.hyperparameters.integer("full_attention_interval") ?? 1
+      return (0..<layerCount).map { interval > 1 && ($0 + 1) % interval != 0 ? 0 : count }
     }
-    guard counts.count == layerCount else {
+    guard counts.count >= layerCount else {
       throw .invalidHyperparameter(name: name, found: "\(counts.count) entries for \(layerCount) layers")
     }
-    return counts
+    return Array(counts.prefix(layerCount))
   }
 
   /// Nil for what no model has, so that sums over layers cannot overflow.
   private static func width(_ heads: Int, _ length: Int) -> Int? {
     let (product, overflow) = heads.multipliedReportingOverflow(by: length)
     return overflow || !(0...1 << 32).contains(product) ? nil : product
+  }
+}
+
+/// Which layers look back all the way although the model has a window.
+private struct WindowPattern {
+  /// Of every so many layers one is global; 0: the window holds for all.
+  private let period: Int
+  /// The global one is the first of its period, not the last.
+  private let globalFirst: Bool
+  /// Layer by layer, 1 where the window holds.
+  private let list: [Int]?
+
+  init(_ hyperparameters: Hyperparameters) {
+    let name = "attention.sliding_window_pattern"
+    period = hyperparameters.integer(name) ?? 0
+    globalFirst = hyperparameters.bool("attention.sliding_window_global_first") ?? false
+    if case .integers(let list)? = hyperparameters[name] { self.list = list } else { list = nil }
+  }
+
+  var isStated: Bool { list != nil || period > 0 }
+
+  func isGlobal(_ layer: Int) -> Bool {
+    if let list { return !list.indices.contains(layer) || list[layer] == 0 }
+    return period > 0 && (globalFirst ? layer % period == 0 : (layer + 1) % period == 0)
   }
 }
 

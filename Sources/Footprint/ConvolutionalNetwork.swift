@@ -28,6 +28,14 @@ public struct ConvolutionalNetwork: Sendable {
   public var parameterCount: Int { layers.reduce(0) { $0 + $1.weightCount + $1.biasCount } }
   public var activationCount: Int { layers.reduce(0) { $0 + $1.activationCount } }
 
+  public static func names() throws(FootprintError) -> [String] {
+    var names: [String] = []
+    for file in FormatFiles.all(in: "Networks/") {
+      names.append(try ConvolutionalNetwork(parsing: file.bytes, file: "Formats/\(file.path)").name)
+    }
+    return names
+  }
+
   /// The network under Formats/Networks of this name, or nil.
   public static func named(_ name: String) throws(FootprintError) -> ConvolutionalNetwork? {
     let wanted = name.lowercased().filter { $0.isLetter || $0.isNumber }

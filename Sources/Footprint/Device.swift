@@ -78,4 +78,7 @@ public struct Device: Hashable, Sendable {
 
   /// Whether the model runs on a processor's own memory, not behind a driver.
   public var isHost: Bool { kind == "host" }
+
+  /// Whether processor and device share one memory (Apple).
+  public var isUnified: Bool { isHost || kind == "apple" }
 }

@@ -79,10 +79,14 @@ public struct DeviceCatalog: Sendable {
   private func nearest(to name: String) -> [String] {
     let wanted = Array(Self.words(name).joined().utf8)
     let distances = devices.enumerated().map { position, device in
-      (
-        name: device.name, distance: editDistance(Array(Self.words(device.name).joined().utf8), wanted),
-        position: position
-      )
+      let words = Self.words(device.name)
+      // People leave out the memory's size.
+      let short = words.enumerated().filter { entry in
+        entry.element != "gb" && !(entry.offset + 1 < words.count && words[entry.offset + 1] == "gb")
+      }
+      let spellings = [words.joined(), short.map(\.element).joined()]
+      let distance = spellings.map { editDistance(Array($0.utf8), wanted) }.min() ?? .max
+      return (name: device.name, distance: distance, position: position)
     }
     return distances.sorted { ($0.distance, $0.position) < ($1.distance, $1.position) }.prefix(5).map(\.name)
   }

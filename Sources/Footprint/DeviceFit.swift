@@ -25,8 +25,9 @@ public struct DeviceFit: Sendable {
   public let maxContext: Int
   /// The most sequences of the context asked for.
   public let maxBatch: Int
-  /// Layers that fit when the rest stays in the host's memory; nil when all fit, or the runtime cannot split.
-  public let offloadedLayers: Int?
+  /// What could go to the device when the rest stays in the host's memory; nil when all fits, nothing does, or the
+  /// runtime cannot split.
+  public let split: DeviceSplit?
   /// While generating, at the end of the context. Nil when it does not fit or the device's rates are not known.
   public let generation: Rate?
   /// While reading a prompt.

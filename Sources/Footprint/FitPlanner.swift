@@ -5,7 +5,6 @@ public struct FitPlanner: Sendable {
   private let model: ModelShape
   private let request: FootprintRequest
   private let profile: RuntimeProfile
-  private let weights: [FootprintItem]
   private let work: TokenWork
 
   /// `request.device` is ignored: each fit sets it.
@@ -14,7 +13,6 @@ public struct FitPlanner: Sendable {
     self.request = request
     let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
     self.profile = profile
-    weights = try profile.law.type.init(model: model, request: request, profile: profile).weights()
     work = try TokenWork(model)
   }
 
@@ -22,29 +20,33 @@ public struct FitPlanner: Sendable {
   public func fit(on device: Device) throws(FootprintError) -> DeviceFit? {
     guard let memory = device.usableBytes else { return nil }
     let usable = Int(Double(memory) * profile.utilization)
-    let footprint = try footprint(context: request.context, batch: request.batch, device)
+    var request = request
+    request.device = device
+    // Counted once for all contexts and batches.
+    let weights = try profile.law.type.init(model: model, request: request, profile: profile).weights()
+    let needs = { [request] (context: Int, batch: Int) throws(FootprintError) -> Footprint in
+      var request = request
+      request.context = context
+      request.batch = batch
+      request.promptTokens = request.promptTokens.map { min($0, context) }
+      return try Footprint(of: model, for: request, weights: request.training == nil ? weights : nil)
+    }
+    let footprint = try needs(request.context, request.batch)
     let headroom = usable - footprint.totalBytes
     let trained = max(model.hyperparameters.integer("context_length") ?? 0, request.context)
     let maxContext = try most(upTo: trained, step: 256) { (context) throws(FootprintError) in
-      try self.footprint(context: context, batch: request.batch, device).totalBytes <= usable
+      try needs(context, request.batch).totalBytes <= usable
     }
     let maxBatch = try most(upTo: 65536, step: 1) { (batch) throws(FootprintError) in
-      try self.footprint(context: request.context, batch: batch, device).totalBytes <= usable
+      try needs(request.context, batch).totalBytes <= usable
     }
     return DeviceFit(
       device: device, footprint: footprint, usableBytes: usable, headroomBytes: headroom, maxContext: maxContext,
-      maxBatch: maxBatch, offloadedLayers: headroom < 0 ? offloadedLayers(footprint, usable: usable) : nil,
+      maxBatch: maxBatch,
+      split: headroom < 0 && profile.law == .llamaCpp && request.training == nil
+        ? DeviceSplit(model, footprint, usableBytes: usable) : nil,
       generation: headroom < 0 ? nil : generation(on: device, cacheBytes: footprint.kvCacheBytes),
       prompt: headroom < 0 ? nil : prompt(on: device))
-  }
-
-  private func footprint(context: Int, batch: Int, _ device: Device) throws(FootprintError) -> Footprint {
-    var request = request
-    request.context = context
-    request.batch = batch
-    request.device = device
-    request.promptTokens = request.promptTokens.map { min($0, context) }
-    return try Footprint(of: model, for: request, weights: weights)
   }
 
   /// The largest value that fits, in whole steps or the limit itself; 0 when none does. Needs grow with the value.
@@ -61,21 +63,7 @@ public struct FitPlanner: Sendable {
     return low * step
   }
 
-  /// llama.cpp moves whole layers, with their cache, from the last one on; what else there is stays on the device.
-  private func offloadedLayers(_ footprint: Footprint, usable: Int) -> Int? {
-    guard profile.law == .llamaCpp, let layers = model.hyperparameters.integer("block_count"), layers > 0 else {
-      return nil
-    }
-    let layerBytes = footprint.items.reduce(0) {
-      $1.name.hasPrefix("layers ") || $1.part == .kvCache ? $0 + $1.bytes : $0
-    }
-    let rest = footprint.computeBytes + footprint.overheadBytes
-    let perLayer = layerBytes / layers
-    guard usable > rest, perLayer > 0 else { return 0 }
-    return min(layers, (usable - rest) / perLayer)
-  }
-
-  private func generation(on device: Device, cacheBytes: Int) -> DeviceFit.Rate? {
+  func generation(on device: Device, cacheBytes: Int) -> DeviceFit.Rate? {
     guard let bandwidth = device.bandwidthBytesPerSecond else { return nil }
     let efficiency = device.isHost ? profile.host : profile.device
     let batch = Double(request.batch)

@@ -5,6 +5,10 @@ public struct Footprint: Sendable {
   public let context: Int
   public let batch: Int
   public let items: [FootprintItem]
+  /// Beside a device with memory of its own: what stays in the host's. Not in any total.
+  public private(set) var hostItems: [FootprintItem] = []
+  /// What the law is known not to see, in sentences.
+  public private(set) var notes: [String] = []
 
   /// Costs time proportional to the number of tensors; nothing is read.
   public init(of model: ModelShape, for request: FootprintRequest) throws(FootprintError) {
@@ -16,6 +20,7 @@ public struct Footprint: Sendable {
     try request.checked()
     let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
     var items: [FootprintItem]
+    var hostItems: [FootprintItem] = []
     var name = profile.name
     if let training = request.training {
       name = "training"
@@ -24,12 +29,15 @@ public struct Footprint: Sendable {
       let law = try profile.law.type.init(model: model, request: request, profile: profile)
       if let weights { items = weights } else { items = try law.weights() }
       items += try law.buffers()
+      hostItems = try law.hostItems()
     }
     if let device = request.device, !device.isHost, profile.deviceContextBytes > 0 {
       items.append(
         try FootprintItem(.overhead, "driver context and libraries", Formula("bytes", profile.deviceContextBytes)))
     }
     try self.init(profile: name, context: request.context, batch: request.batch, items: items)
+    self.hostItems = hostItems
+    notes = Self.notes(of: model, for: request, profile: profile)
   }
 
   init(profile: String, context: Int, batch: Int, items: [FootprintItem]) throws(FootprintError) {
@@ -47,7 +55,43 @@ public struct Footprint: Sendable {
   public var overheadBytes: Int { bytes(of: .overhead) }
   public var gradientBytes: Int { bytes(of: .gradient) }
   public var optimizerBytes: Int { bytes(of: .optimizer) }
+  public var hostBytes: Int { hostItems.reduce(0) { $0 + $1.bytes } }
   public var totalBytes: Int { items.reduce(0) { $0 + $1.bytes } }
+
+  /// Where a law is known to fail, the report says so.
+  private static func notes(
+    of model: ModelShape, for request: FootprintRequest, profile: RuntimeProfile
+  ) -> [String] {
+    if let training = request.training {
+      var notes = [
+        "Buffers of communication, fragmentation and what a framework keeps beside its tensors are not counted."
+      ]
+      if training.zeroStage == 3 {
+        notes.append("ZeRO-3 gathers the weights of a layer while it computes: some layers' worth comes on top.")
+      }
+      return notes
+    }
+    var notes: [String] = []
+    switch profile.law {
+    case .quern: break
+    case .llamaCpp:
+      if model.isRecurrent {
+        notes.append("The compute buffer of recurrent layers is not part of the law: it may be larger.")
+      }
+      if model.hyperparameters.integer("decoder_block_count") != nil {
+        notes.append("Cross-attention is counted as a cache as long as the context.")
+      }
+    case .transformers:
+      notes.append(
+        "One device only: accelerate's split over several keeps copies of activations, and rounds to whole layers.")
+      if request.context > 16384 {
+        notes.append(
+          "nvidia-smi shows what PyTorch's allocator has reserved: at long contexts, gigabytes more than is in use.")
+      }
+    case .vllm: notes.append("vLLM takes all of its share of the device: what is left becomes more cache.")
+    }
+    return notes
+  }
 
   public func bytes(of part: FootprintItem.Part) -> Int {
     items.reduce(0) { $1.part == part ? $0 + $1.bytes : $0 }

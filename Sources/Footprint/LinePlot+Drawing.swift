@@ -21,9 +21,14 @@ extension LinePlot {
       )
       lines.append("<text x=\"\(left - 6)\" y=\"\(at)\" text-anchor=\"end\" dy=\"4\">\(decimalBytes(value))</text>")
     }
-    for value in ticks {
+    var lastTick = -Double.infinity
+    for value in ticks where x(value) - lastTick >= 44 || value == span.high {
+      // The last one is always named; what it would cover was left out.
+      guard value == span.high || x(span.high) - x(value) >= 44 else { continue }
+      lastTick = x(value)
       lines.append(
-        "<text x=\"\(decimal(x(value), 1))\" y=\"\(lower + 18)\" text-anchor=\"middle\">\(tickText(value))</text>")
+        "<text x=\"\(decimal(x(value), 1))\" y=\"\(lower + 18)\" text-anchor=\"\(value == span.high ? "end" : "middle")\">\(tickText(value))</text>"
+      )
     }
     lines.append("<text x=\"\(right)\" y=\"\(lower + 36)\" text-anchor=\"end\">\(escaped(axis))</text>")
     for mark in marks {
@@ -31,7 +36,7 @@ extension LinePlot {
       lines.append(
         "<line x1=\"\(left)\" x2=\"\(right)\" y1=\"\(at)\" y2=\"\(at)\" stroke=\"#c0392b\" stroke-dasharray=\"6 4\"/>")
       lines.append(
-        "<text x=\"\(right)\" y=\"\(at)\" dy=\"-4\" text-anchor=\"end\" fill=\"#c0392b\">\(escaped(mark.name))</text>")
+        "<text x=\"\(left + 4)\" y=\"\(at)\" dy=\"-4\" fill=\"#c0392b\">\(escaped(mark.name))</text>")
     }
     for (number, series) in series.enumerated() {
       let color = Self.colors[number % Self.colors.count]
@@ -95,7 +100,7 @@ extension LinePlot {
 
   private var ticks: [Double] {
     let values = Set(series.flatMap { $0.points.map(\.x) }).sorted()
-    let step = max(1, (values.count + 7) / 8)
+    let step = isLogarithmic ? max(1, (values.count + 7) / 8) : 1
     return values.enumerated().filter { $0.offset % step == 0 || $0.offset == values.count - 1 }.map(\.element)
   }
 

@@ -70,6 +70,25 @@ public struct LinePlot: Sendable {
       isLogarithmic: true)
   }
 
+  /// Memory against bits per weight: the same model in several forms, at one context.
+  public static func overBits(
+    _ models: [ModelShape], _ request: FootprintRequest, title: String, marks: [Mark] = []
+  ) throws(FootprintError) -> LinePlot {
+    var weights: [(x: Double, y: Double)] = []
+    var totals: [(x: Double, y: Double)] = []
+    for model in models.sorted(by: { $0.bitsPerWeight < $1.bitsPerWeight }) {
+      let footprint = try Footprint(of: model, for: request)
+      let bits = model.bitsPerWeight
+      guard weights.last.map({ bits - $0.x > 0.01 }) ?? true else { continue }
+      weights.append((bits, Double(footprint.weightsBytes)))
+      totals.append((bits, Double(footprint.totalBytes)))
+    }
+    return LinePlot(
+      title: title, axis: "bits per weight",
+      series: [Series(name: "weights", points: weights), Series(name: "total", points: totals)], marks: marks,
+      isLogarithmic: false)
+  }
+
   /// The range of y, from zero to a little above everything.
   var top: Double {
     let values = series.flatMap { $0.points.map(\.y) } + marks.map(\.y)
@@ -113,4 +132,15 @@ func decimal(_ value: Double, _ digits: Int) -> String {
   let padded = String(repeating: "0", count: max(0, digits + 1 - text.count)) + text
   let sign = value < 0 && scaled > 0 ? "-" : ""
   return sign + (digits == 0 ? padded : "\(padded.dropLast(digits)).\(padded.suffix(digits))")
+}
+
+/// `1,234,567`
+func grouped(_ count: Int) -> String {
+  var digits = String(count.magnitude)
+  var at = digits.endIndex
+  while digits.distance(from: digits.startIndex, to: at) > 3 {
+    at = digits.index(at, offsetBy: -3)
+    digits.insert(",", at: at)
+  }
+  return (count < 0 ? "-" : "") + digits
 }

@@ -38,7 +38,19 @@ struct LlamaCppLaw: RuntimeLaw {
     }
   }
 
-  func weights() throws(FootprintError) -> [FootprintItem] { try weightItems(of: model) }
+  /// The input layer always stays with the processor: only a head that is the same matrix is copied to a device.
+  func weights() throws(FootprintError) -> [FootprintItem] {
+    try weightItems(of: isBesideHost ? model.withoutEmbedding : model)
+  }
+
+  func hostItems() throws(FootprintError) -> [FootprintItem] {
+    guard isBesideHost else { return [] }
+    let embedding = model.tensors.filter { $0.role == .embedding }
+    return try weightItems(
+      of: ModelShape(family: model.family, hyperparameters: model.hyperparameters, tensors: embedding))
+  }
+
+  private var isBesideHost: Bool { request.device.map { !$0.isUnified } ?? false }
 
   func buffers() throws(FootprintError) -> [FootprintItem] {
     let layers = try AttentionLayer.all(of: model)
@@ -46,6 +58,7 @@ struct LlamaCppLaw: RuntimeLaw {
     let full = layers.filter { !($0.isPatterned && $0.window != nil) }
     var items = try cacheItems("", full, cells: cells, request: request)
     if let windowCells { items += try cacheItems("window ", windowed, cells: windowCells, request: request) }
+    if let state = try RecurrentState(of: model) { items += try state.items(request) }
     items.append(try computeItem())
     return try items + fileItems(of: model)
   }

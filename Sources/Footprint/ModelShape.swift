@@ -29,7 +29,9 @@ public struct ModelShape: Sendable {
     didSet { summarize() }
   }
   /// What laws ask of the tensors again and again.
-  private(set) var matrixEncodings: Set<String> = []
+  private(set) var layerEncodings: Set<String> = []
+  /// Of the matrix that turns the last state into logits, which may be the embedding's.
+  private(set) var headEncodings: Set<String> = []
   private(set) var hasFusedAttention = false
   private(set) var largestExpandedMatrix: Int?
   /// Of the checkpoint's file, beside the tensors: header, metadata, tokenizer. Nil when there is no file.
@@ -43,7 +45,9 @@ public struct ModelShape: Sendable {
   }
 
   private mutating func summarize() {
-    matrixEncodings = Set(tensors.lazy.filter { $0.role != .vectors }.map(\.encoding.name))
+    layerEncodings = Set(tensors.lazy.filter { $0.role == .layers }.map(\.encoding.name))
+    let head: ModelShape.Tensor.Role = tensors.contains { $0.role == .head } ? .head : .embedding
+    headEncodings = Set(tensors.lazy.filter { $0.role == head }.map(\.encoding.name))
     hasFusedAttention = tensors.contains { $0.name == "blk.0.attn_qkv.weight" }
     largestExpandedMatrix = tensors.lazy.filter { $0.encoding.bytesPerRow > 0 }.map(\.shape.elementCount).max()
   }
@@ -102,6 +106,18 @@ public struct ModelShape: Sendable {
   public var bitsPerWeight: Double {
     let bytes = tensors.reduce(0.0) { $0 + Double($1.byteCount ?? 0) }
     return parameterCount == 0 ? 0 : bytes * 8 / Double(parameterCount)
+  }
+
+  /// Whether some layer keeps a state instead of keys and values.
+  var isRecurrent: Bool {
+    ((try? AttentionLayer.headCounts(of: self)) ?? []).contains(0)
+  }
+
+  /// Without its embedding, where the head is another matrix: what llama.cpp puts on a device.
+  var withoutEmbedding: ModelShape {
+    guard tensors.contains(where: { $0.role == .head }) else { return self }
+    return ModelShape(
+      family: family, hyperparameters: hyperparameters, tensors: tensors.filter { $0.role != .embedding })
   }
 
   func required(_ name: String) throws(FootprintError) -> Int {

@@ -14,8 +14,9 @@ struct QuernLaw: RuntimeLaw {
   static let panelRows = 16
   /// Rows of logits that there is room for.
   static let logitsRows = 32
-  /// Buffers of this size and more lie on huge pages, which they fill.
+  /// Buffers of this size and more are mapped, on huge pages as far as they fill them; the rest is small pages.
   static let hugePage = 2 << 20
+  static let page = 4096
   static let cacheFormats: [BlockFormat] = [.f16, .f32]
   /// Formats with integer kernels; other packed ones stay rows of blocks, decoded as they are used.
   static let integerFormats = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
@@ -26,6 +27,16 @@ struct QuernLaw: RuntimeLaw {
       throw .unsupported(
         what: "a KV cache of type \(format.name) in the profile \(profile.name)", known: Self.cacheFormats.map(\.name))
     }
+    guard request.keyFormat == request.valueFormat else {
+      throw .unsupported(
+        what: "a cache with keys of \(request.keyFormat.name) and values of \(request.valueFormat.name)",
+        known: Self.cacheFormats.map { "both \($0.name)" })
+    }
+    guard !model.isRecurrent else {
+      throw .unsupported(
+        what: "a model with recurrent layers in the profile \(profile.name)",
+        known: ["llama.cpp", "transformers", "vllm"])
+    }
     self.model = model
     self.request = request
     microBatch = request.microBatch ?? profile.microBatch ?? 512
@@ -33,10 +44,14 @@ struct QuernLaw: RuntimeLaw {
     tokenizerBytes = profile.tokenizerBytesPerToken
   }
 
+  /// Formats whose products are of integers. Exact arithmetic, which is what a cache in F32 goes with, has none.
+  private var integerFormats: [String] { request.keyFormat == .f32 ? [] : Self.integerFormats }
+
   func weights() throws(FootprintError) -> [FootprintItem] {
-    try weightItems(of: model, vectors: WeightEncoding(.f32)) { tensor in
+    let panelFormats = integerFormats + Self.floatFormats
+    return try weightItems(of: model, vectors: WeightEncoding(.f32)) { tensor in
       let encoding = tensor.encoding
-      guard (Self.integerFormats + Self.floatFormats).contains(encoding.name) else {
+      guard panelFormats.contains(encoding.name) else {
         return buffer(encoding.formula(rows: Formula("rows", tensor.shape.rows), columns: tensor.shape.columns))
       }
       let panel = encoding.formula(rows: Formula("rows of a panel", Self.panelRows), columns: tensor.shape.columns)
@@ -51,15 +66,15 @@ struct QuernLaw: RuntimeLaw {
     return try cacheItems() + computeItems() + [program, tokenizer]
   }
 
-  /// As Buffer allocates: a tail of 64 bytes that vector loads may touch, then whole lines or huge pages.
+  /// As Buffer allocates: from the heap, with a tail of 64 bytes that vector loads may touch, or whole pages.
   private func buffer(_ bytes: Formula) -> Formula {
-    let padded = bytes + 64
-    return padded.roundedUp(to: (bytes.value ?? 0) >= Self.hugePage ? Self.hugePage : 64)
+    (bytes.value ?? 0) >= Self.hugePage ? bytes.roundedUp(to: Self.page) : (bytes + 64).roundedUp(to: 64)
   }
 
-  /// The first of `count` rows of a buffer: a huge page or more where the whole is large.
-  private func page(_ row: Formula, of count: Int) -> Formula {
-    (row + 64).roundedUp(to: (row.value ?? 0) >= Self.hugePage / count ? Self.hugePage : 64)
+  /// The first of `count` rows of a buffer. Where it is mapped, a huge page or more; from the heap it is there whole.
+  private func first(_ row: Formula, of count: Formula) -> Formula {
+    let whole = row * count
+    return (whole.value ?? 0) >= Self.hugePage ? row.roundedUp(to: Self.hugePage) : buffer(whole)
   }
 
   /// Per layer, keys [kvHeads, capacity, keyLength] and values [kvHeads, capacity, valueLength rounded up to 16]; in
@@ -104,17 +119,18 @@ struct QuernLaw: RuntimeLaw {
       items.append(try FootprintItem(.compute, name, batch * .sum(columns.map { buffer(4 * tokens * $0) })))
     }
     let widest = Formula.max(dimensions.width, attended, feedForward)
-    let encodings = model.matrixEncodings
-    if !encodings.isDisjoint(with: Self.integerFormats) {
+    // The head takes one token at a time; only integer products rearrange that.
+    if !model.layerEncodings.union(model.headEncodings).isDisjoint(with: integerFormats) {
       items.append(
         try FootprintItem(
           .compute, "product input, int8", batch * buffer((tokens * widest).divided(by: 32) * Formula("bytes", 48))))
     }
-    if !encodings.isSubset(of: Self.integerFormats) {
+    if !model.layerEncodings.isSubset(of: integerFormats) {
       items.append(try FootprintItem(.compute, "product input, F32", batch * buffer(4 * tokens * widest)))
     }
     // There is room for 32 rows, but memory is taken as it is touched, and generating touches one.
-    items.append(try FootprintItem(.compute, "logits", batch * page(4 * dimensions.vocabulary, of: Self.logitsRows)))
+    let logits = Formula("rows", min(Self.logitsRows, microBatch, request.context))
+    items.append(try FootprintItem(.compute, "logits", batch * first(4 * dimensions.vocabulary, of: logits)))
     let pairs = Formula("rotary", try model.required("rope.dimension_count")).divided(by: 2)
     items.append(
       try FootprintItem(.compute, "rotary table", batch * 2 * buffer(4 * pairs * Formula("context", request.context))))

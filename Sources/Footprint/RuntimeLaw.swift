@@ -5,6 +5,8 @@ protocol RuntimeLaw {
   func weights() throws(FootprintError) -> [FootprintItem]
   /// Everything else.
   func buffers() throws(FootprintError) -> [FootprintItem]
+  /// What stays in the host's memory when the device has its own.
+  func hostItems() throws(FootprintError) -> [FootprintItem]
 }
 
 extension RuntimeProfile.Law {
@@ -19,6 +21,8 @@ extension RuntimeProfile.Law {
 }
 
 extension RuntimeLaw {
+  func hostItems() throws(FootprintError) -> [FootprintItem] { [] }
+
   /// What the file holds beside the tensors, if it is known.
   func fileItems(of model: ModelShape) throws(FootprintError) -> [FootprintItem] {
     guard let bytes = model.fileOverheadByteCount else { return [] }

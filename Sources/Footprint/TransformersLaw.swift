@@ -19,6 +19,7 @@ struct TransformersLaw: RuntimeLaw {
       "cache of \(request.context - prompt) tokens to come", cacheBytes / request.context * (request.context - prompt))
     let prefill = try prefill(tokens: Formula("batch", request.batch) * Formula("prompt", prompt))
     var items = cache
+    if let state = try RecurrentState(of: model) { items += try state.items(request) }
     let activations = try FootprintItem(
       .compute, "activations, while computing \(prefill.name)", .excess(of: prefill.bytes, over: notYet))
     let copy = try FootprintItem(

@@ -18,7 +18,8 @@ struct VLLMLaw: RuntimeLaw {
     let cells = Formula("context", request.context).roundedUp(to: Self.blockTokens)
     let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
     let tokens = Formula("batched tokens", request.microBatch ?? profile.microBatch ?? 8192)
-    return try cacheItems("", AttentionLayer.all(of: model), cells: cells, request: request)
+    let states = try RecurrentState(of: model)?.items(request) ?? []
+    return try states + cacheItems("", AttentionLayer.all(of: model), cells: cells, request: request)
       + [
         FootprintItem(
           .compute, "activations of the profiling run", 2 * tokens * (3 * feedForward + 4 * dimensions.width)),

@@ -33,6 +33,16 @@ public struct WeightEncoding: Hashable, Sendable {
   public static let all: [WeightEncoding] =
     [gptqInt8, awqInt4, rowInt8, rowInt4, nf4] + BlockFormat.all.map { WeightEncoding($0) }
 
+  /// One that no file format has, by its name in any case.
+  /// - Throws: `unsupported` with the names there are.
+  public static func named(_ name: String) throws(FootprintError) -> WeightEncoding {
+    let runtimes = [gptqInt8, awqInt4, rowInt8, rowInt4, nf4]
+    guard let match = runtimes.first(where: { $0.name.lowercased() == name.lowercased() }) else {
+      throw .unsupported(what: "a weight encoding called '\(name)'", known: runtimes.map { $0.name.lowercased() })
+    }
+    return match
+  }
+
   /// Rows × blocks per row × bytes per block, every row padded to whole blocks.
   func formula(rows: Formula, columns: Int) -> Formula {
     let perRow = Formula("columns", columns).divided(by: elementsPerBlock) * Formula("\(name) bytes", bytesPerBlock)

@@ -22,11 +22,33 @@ struct DescribedModel {
         tensors: found.tensors.map { TensorRef(name: $0.name, shape: $0.shape, format: found.format, source: source) })
       return
     }
-    guard exists || text.contains("/") || text.contains(".") else {
+    guard exists || text.contains("/") || text.hasSuffix(".gguf") || text.hasSuffix(".json") else {
+      let networks = try usage { () throws(FootprintError) in try ConvolutionalNetwork.names() }
+      let nearest = UsageMessage.nearest(to: text.lowercased(), among: released.names + networks, count: 6)
       throw UsageError(
-        "'\(text)' is neither a file nor a model known by name; known are: \(released.names.joined(separator: ", "))")
+        "'\(text)' is neither a file nor a model known by name; the nearest names are: \(nearest.joined(separator: ", "))"
+      )
     }
-    model = try OpenedModel(FilePath(text)).model
+    model = try Self.open(FilePath(text))
+  }
+
+  /// A GGUF file says enough even where no descriptor knows its family, or knows it only without experts.
+  private static func open(_ path: FilePath) throws -> Model {
+    do {
+      return try OpenedModel(path).model
+    } catch let error as ConversionError {
+      guard case .catalog(_, let problem) = error, let checkpoint = try? Checkpoint(path),
+        checkpoint.container == .gguf,
+        let architecture = checkpoint.metadata["general.architecture"]?.string?.text
+      else { throw error }
+      let expertCount = checkpoint.metadata[ByteString(architecture + ".expert_count")]?.int ?? 0
+      switch problem {
+      case .unknownFamily where !checkpoint.tensors.isEmpty: break
+      case .leftovers where expertCount > 0: break
+      default: throw error
+      }
+      return Model(undescribed: architecture, metadata: checkpoint.metadata, tensors: checkpoint.tensors)
+    }
   }
 }
 

@@ -8,6 +8,9 @@ struct MemoryOptions: ParsableArguments {
   @Option(help: "Tokens per sequence (default: the model's own, at most 8192).")
   var context: Int?
 
+  @Option(help: "Tokens of the longest prompt within it (default: all).")
+  var prompt: Int?
+
   @Option(help: "Sequences at once.")
   var batch = 1
 
@@ -31,12 +34,16 @@ struct MemoryOptions: ParsableArguments {
   var vram: String?
 
   func request(for shape: ModelShape) throws -> FootprintRequest {
-    guard let format = BlockFormat.named(kv) else { throw UsageError("--kv takes a type such as f16, not '\(kv)'") }
+    guard let format = BlockFormat.named(kv) else {
+      let known = FootprintRequest.cacheFormats.map { $0.name.lowercased() }
+      throw UsageError("--kv takes \(known.joined(separator: ", ")), not '\(kv)'")
+    }
     let trained = shape.hyperparameters.integer("context_length") ?? 4096
     var request = FootprintRequest(
       context: context ?? min(trained, 8192), batch: batch, keyFormat: format, valueFormat: format,
       profile: try usage { () throws(FootprintError) in try RuntimeProfile.named(profile) })
     request.microBatch = ubatch
+    request.promptTokens = prompt
     switch flashAttention {
     case nil: break
     case "on"?: request.flashAttention = true
@@ -61,7 +68,8 @@ struct MemoryOptions: ParsableArguments {
       guard let size = ByteSize(vram), size.bytes >= 1 << 20 else {
         throw UsageError("--vram takes a size such as 6GB or 512MB, not '\(vram)'")
       }
-      devices.append(Device(name: "--vram \(vram)", usableBytes: size.bytes))
+      devices.append(
+        Device(name: "--vram \(vram)", kind: profile == "quern" ? "host" : "budget", usableBytes: size.bytes))
     }
     if devices.isEmpty, let bytes = Environment.availableMemoryBytes {
       devices.append(Device(name: "this machine, now", usableBytes: bytes))
@@ -84,8 +92,12 @@ extension ModelShape {
     guard let recipe = book[name] else {
       throw UsageError("no recipe is called '\(name)'; there are: \(book.names.joined(separator: ", "))")
     }
-    let plan = try recipe.plan(for: model)
+    self = formatted(by: try recipe.plan(for: model))
+  }
+
+  /// The same model as the plan leaves it.
+  func formatted(by plan: QuantizationPlan) -> ModelShape {
     let formats = Dictionary(plan.steps.map { ($0.name, $0.to) }, uniquingKeysWith: { first, _ in first })
-    self = formatted { name, _, stored in formats[name] ?? stored }
+    return formatted { name, _, stored in formats[name] ?? stored }
   }
 }

@@ -42,23 +42,40 @@ extension Environment {
     return ([kibibytes * 1024] + groupLimits()).min()
   }
 
-  /// What each control group above this process leaves of its limit (version 2, then version 1).
+  /// What each control group above this process leaves of its limit, in version 2's hierarchy and in version 1's. A file
+  /// that was read and not used since is no loss: the system gives its memory back.
   private static func groupLimits() -> [Int] {
+    let lines =
+      text(of: "/proc/self/cgroup")?.split(separator: "\n").map {
+        $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      } ?? []
+    let path = { (isOurs: ([Substring]) -> Bool) in
+      String(lines.first { $0.count == 3 && isOurs($0) }?[2] ?? "/")
+    }
+    return limits(
+      below: "/sys/fs/cgroup", path: path { $0[0] == "0" }, limit: "memory.max", used: "memory.current",
+      idle: "inactive_file ")
+      + limits(
+        below: "/sys/fs/cgroup/memory", path: path { $0[1].split(separator: ",").contains("memory") },
+        limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes", idle: "total_inactive_file ")
+  }
+
+  private static func limits(
+    below root: String, path: String, limit: String, used: String, idle: String
+  ) -> [Int] {
     var limits: [Int] = []
-    let own = text(of: "/proc/self/cgroup")?.split(separator: "\n").first { $0.hasPrefix("0::") }?.dropFirst(3) ?? "/"
-    var path = String(own)
+    var path = path
     while true {
-      let folder = "/sys/fs/cgroup" + (path == "/" ? "" : path)
-      if let limit = number(in: folder + "/memory.max") {
-        limits.append(max(0, limit - (number(in: folder + "/memory.current") ?? 0)))
+      let folder = root + (path == "/" ? "" : path)
+      // Version 1 says no limit by a number beyond any memory.
+      if let limit = number(in: folder + "/" + limit), limit < 1 << 60 {
+        let statistics = text(of: folder + "/memory.stat")?.split(separator: "\n") ?? []
+        let idleBytes = statistics.first { $0.hasPrefix(idle) }.flatMap { Int($0.dropFirst(idle.count)) } ?? 0
+        limits.append(max(0, limit - max(0, (number(in: folder + "/" + used) ?? 0) - idleBytes)))
       }
-      guard let slash = path.lastIndex(of: "/"), path.count > 1 else { break }
+      guard let slash = path.lastIndex(of: "/"), path.count > 1 else { return limits }
       path = slash == path.startIndex ? "/" : String(path[..<slash])
     }
-    if let limit = number(in: "/sys/fs/cgroup/memory/memory.limit_in_bytes"), limit < 1 << 60 {
-      limits.append(max(0, limit - (number(in: "/sys/fs/cgroup/memory/memory.usage_in_bytes") ?? 0)))
-    }
-    return limits
   }
 
   /// Nil for `max`, and where there is no such file.

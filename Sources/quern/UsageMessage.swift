@@ -32,6 +32,14 @@ enum UsageMessage {
     words.map { ($0, editDistance($0, word)) }.min { $0.1 < $1.1 }.flatMap { $0.1 <= 2 ? $0.0 : nil }
   }
 
+  /// The `count` nearest words, nearest first.
+  static func nearest(to word: String, among words: [String], count: Int) -> [String] {
+    let distances = words.enumerated().map {
+      (word: $0.element, distance: editDistance($0.element, word), at: $0.offset)
+    }
+    return distances.sorted { ($0.distance, $0.at) < ($1.distance, $1.at) }.prefix(count).map(\.word)
+  }
+
   /// Levenshtein's.
   private static func editDistance(_ a: String, _ b: String) -> Int {
     var row = Array(0...b.count)

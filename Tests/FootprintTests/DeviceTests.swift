@@ -60,9 +60,12 @@ import Testing
     #expect(fit.headroomBytes == fit.usableBytes - fit.footprint.totalBytes)
     #expect((fit.maxContext >= 4096) == fits)
     #expect((fit.maxBatch >= 1) == fits)
-    #expect((fit.offloadedLayers == nil) == fits)
+    #expect((fit.split == nil) == fits)
     #expect((fit.generation != nil) == fits)
-    if let layers = fit.offloadedLayers { #expect((0..<32).contains(layers)) }
+    if let split = fit.split {
+      #expect((1..<32).contains(split.layers) && split.layersWithoutExperts == 0)
+      #expect(split.deviceBytes <= fit.usableBytes && split.hostBytes > fit.footprint.totalBytes - fit.usableBytes)
+    }
   }
 
   @Test("the largest context fits, and the next step does not")

@@ -1,4 +1,5 @@
 import Bytes
+import Catalog
 import Footprint
 import IR
 import Testing
@@ -26,15 +27,61 @@ import Testing
     #expect(abs(ours / published - 1) < 0.03, "\(ours) GiB against \(published)")
   }
 
+  /// llama.cpp's mixtures for a model of 32 layers with four heads to a key: the type of most matrices, and what the
+  /// values' and down projections and the head get instead.
+  struct Mixture: Sendable {
+    let most: BlockFormat
+    var head = BlockFormat.q6_K
+    /// Layers at both ends and every third between get the first, the others the second.
+    var values: (BlockFormat, BlockFormat)?
+    var down: (BlockFormat, BlockFormat)?
+    var attentionOutput: BlockFormat?
+
+    func format(_ name: String) -> BlockFormat {
+      let parts = name.split(separator: ".")
+      if name == "output.weight" { return head }
+      guard parts.count > 2, let layer = Int(parts[1]) else { return most }
+      let isMore = layer < 4 || layer >= 28 || (layer - 4) % 3 == 2
+      switch parts[2] {
+      case "attn_v": return values.map { isMore ? $0.0 : $0.1 } ?? most
+      case "ffn_down": return down.map { isMore ? $0.0 : $0.1 } ?? most
+      case "attn_output": return attentionOutput ?? most
+      default: return most
+      }
+    }
+  }
+
   @Test(
     "Llama-3.1-8B files, GiB",
     arguments: [
-      (BlockFormat.f16, 14.96), (.q8_0, 7.95), (.q6_K, 6.14),
+      (Mixture(most: .f16, head: .f16), 14.96), (Mixture(most: .q8_0, head: .q8_0), 7.95), (Mixture(most: .q6_K), 6.14),
+      (Mixture(most: .q5_K, values: (.q6_K, .q5_K), down: (.q6_K, .q5_K)), 5.33),
+      (Mixture(most: .q4_K, values: (.q6_K, .q4_K), down: (.q6_K, .q4_K)), 4.58),
+      (Mixture(most: .q4_K, values: (.q5_K, .q4_K), down: (.q5_K, .q4_K)), 4.36),
+      (Mixture(most: .iq4_XS, values: (.q5_K, .q5_K)), 4.17),
+      (Mixture(most: .q3_K, values: (.q4_K, .q4_K), down: (.q4_K, .q4_K), attentionOutput: .q4_K), 3.74),
+      (Mixture(most: .q2_K, values: (.q4_K, .q4_K), down: (.q3_K, .q3_K), attentionOutput: .q3_K), 2.95),
     ])
-  func llamaFiles(format: BlockFormat, published: Double) throws {
-    let model = try shape(Configurations.llama3).formatted(as: pure(format))
+  func llamaFiles(mixture: Mixture, published: Double) throws {
+    let model = try shape(Configurations.llama3).formatted { name, shape, _ in
+      shape.dimensions.count > 1 ? mixture.format(name.text) : .f32
+    }
     let ours = Double(try Footprint(of: model, for: llamaCpp(context: 512)).weightsBytes) / Self.gib
     #expect(abs(ours / published - 1) < 0.03, "\(ours) GiB against \(published)")
+  }
+
+  @Test("GLM-130B in INT4: about 70 GB; GPT-3 in FP16: 349 GB")
+  func large() throws {
+    let glm = try #require(try ReleasedModels(Catalog()).model(named: "glm-130b"))
+    let quantized = try Footprint(
+      of: ModelShape(glm).encoded(as: .rowInt4), for: FootprintRequest(context: 2048, profile: .named("transformers")))
+    // "About": 67.2 GB of weights.
+    #expect(abs(Double(quantized.weightsBytes) / 70e9 - 1) < 0.05, "\(quantized.weightsBytes)")
+    let gpt = try #require(try ReleasedModels(Catalog()).model(named: "gpt3-175b"))
+    let whole = try Footprint(
+      of: ModelShape(gpt), for: FootprintRequest(context: 2048, profile: .named("transformers")))
+    #expect(abs(Double(whole.weightsBytes) / 349e9 - 1) < 0.03, "\(whole.weightsBytes)")
+    #expect(whole.kvCacheBytes == 2048 * 4_718_592)
   }
 
   @Test(

@@ -63,6 +63,7 @@ struct Bench: ParsableCommand {
         "weightBytes": .integer(running.transformer.weightByteCount), "promptTokens": .integer(prompt),
         "generatedTokens": .integer(generate), "promptTokensPerSecond": .double(median(promptRates)),
         "tokensPerSecond": generationRates.isEmpty ? .null : .double(median(generationRates)),
+        "peakResidentBytes": .integer(Environment.peakResidentBytes),
         "promptRates": .array(promptRates.map { .double($0) }), "rates": .array(generationRates.map { .double($0) }),
       ])
     }

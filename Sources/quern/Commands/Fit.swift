@@ -3,14 +3,16 @@ import Bytes
 import Conversion
 import Footprint
 import IR
+import Kernels
 import Passes
 
 struct Fit: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Quantize a model as little as a device's memory allows.",
     discussion: """
-      Counts weights, KV cache and buffers for every recipe, takes the one with most bits per weight that fits, and \
-      writes the model. --dry-run only shows the table.
+      Counts weights, KV cache and buffers, gives every matrix as many bits as the budget has, first where they mend \
+      most, and writes the model. --recipes keeps to one recipe for all. --dry-run writes nothing and shows what every \
+      recipe would need.
 
         quern fit ./SmolLM2-135M --vram 150MB --context 2048 -o fitted.gguf
         quern fit model.gguf --device "RTX 3060" --profile llama.cpp --context 8192 --dry-run
@@ -25,62 +27,130 @@ struct Fit: ParsableCommand {
   @Flag(help: "Show what would fit; write nothing.")
   var dryRun = false
 
+  @Flag(help: "Only whole recipes; no plan of its own for each matrix.")
+  var recipes = false
+
   @OptionGroup var common: CommonOptions
 
   private struct Candidate {
-    let recipe: Recipe
+    let name: String
     let plan: QuantizationPlan
     let bitsPerWeight: Double
     let fit: DeviceFit
-
-    var name: String { recipe.name }
   }
 
   func run() throws {
     let described = try DescribedModel(model)
+    guard ["quern", "llama.cpp"].contains(memory.profile) else {
+      throw UsageError(
+        "fit writes formats that quern and llama.cpp run: --profile takes one of them, not '\(memory.profile)'")
+    }
     let devices = try memory.devices()
     guard let device = devices.first, devices.count == 1 else {
       throw UsageError("say one device: --device NAME or --vram SIZE")
     }
-    let candidates = try candidates(described.model, device)
-    let best = candidates.filter { $0.fit.fits }.max { $0.bitsPerWeight < $1.bitsPerWeight }
+    let processor = try common.processor()
+    let stored = ModelShape(described.model)
+    var request = try memory.request(for: stored)
+    request.device = device
+    var candidates = try candidates(described.model, stored, request, device)
+    if !recipes, let mixed = try mixed(described.model, stored, request, device, processor.kernels) {
+      candidates.append(mixed)
+      candidates.sort { $0.bitsPerWeight > $1.bitsPerWeight }
+    }
+    let best = candidates.first { $0.name == Self.mixedName && $0.fit.fits } ?? candidates.first { $0.fit.fits }
     if dryRun { return show(candidates, best, device) }
     guard let best else {
       let least = candidates.min { $0.fit.footprint.totalBytes < $1.fit.footprint.totalBytes }
       throw ThresholdError(
         description: "nothing fits \(device.name)"
           + (least.map {
-            ": \($0.name) needs \(Format.bytes($0.fit.footprint.totalBytes)) of \(Format.bytes($0.fit.usableBytes)), and "
+            ": the smallest (\($0.name)) needs \(Format.bytes($0.fit.footprint.totalBytes)) of \(Format.bytes($0.fit.usableBytes)), and "
               + ($0.fit.maxContext > 0 ? "would fit with --context \($0.fit.maxContext)" : "no context is short enough")
           } ?? ""))
     }
-    if !common.json {
-      print(
-        "\(best.name): \(Format.fixed(best.bitsPerWeight, 2)) bits per weight, \(Format.bytes(best.fit.footprint.totalBytes)) "
-          + "of \(Format.bytes(best.fit.usableBytes)) with \(best.fit.footprint.context) tokens of context")
-    }
-    let processor = try common.processor()
+    if !common.json { print(text(best, of: stored) + "\n") }
     let opened = try OpenedModel(.init(model))
     let job = try ConversionJob(
-      opened, plan: best.plan, ggufFileType: best.recipe.ggufFileType, container: output.container(),
+      opened, plan: best.plan, ggufFileType: best.plan.ggufFileType, container: output.container(),
       kernels: processor.kernels)
     try output.perform(job, label: "fit", processor: processor, asJSON: common.json)
   }
 
+  private static let mixedName = "per matrix"
+
+  /// A plan with a format for each matrix; the smallest there is when none fits.
+  private func mixed(
+    _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device, _ kernels: Kernels
+  ) throws -> Candidate? {
+    let fit = { (plan: QuantizationPlan) throws -> DeviceFit? in
+      let shape = stored.formatted(by: plan)
+      return try usage { () throws(FootprintError) in try FitPlanner(shape, request).fit(on: device) }
+    }
+    let usable = try fit(.widenedVectors(of: model))?.usableBytes ?? 0
+    let allocator = BudgetAllocator(model, runtime: memory.profile, kernels: kernels)
+    let plan = try allocator.plan { plan in
+      let shape = stored.formatted(by: plan)
+      return usable - (try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }).totalBytes
+    }
+    guard let result = try fit(plan) else { return nil }
+    return Candidate(
+      name: Self.mixedName, plan: plan,
+      bitsPerWeight: stored.formatted(by: plan).bitsPerWeight, fit: result)
+  }
+
+  /// What was chosen, and what was given up for it.
+  private func text(_ best: Candidate, of stored: ModelShape) -> String {
+    var table = Table([
+      .init(title: "type"), .init(title: "tensors", alignsRight: true), .init(title: "weights", alignsRight: true),
+      .init(title: "which", isFlexible: true),
+    ])
+    var order: [BlockFormat] = []
+    for step in best.plan.steps where !order.contains(step.to) { order.append(step.to) }
+    let bits = { (format: BlockFormat) in Double(format.bytesPerBlock) / Double(format.elementsPerBlock) }
+    for format in order.sorted(by: { bits($0) < bits($1) }) {
+      let steps = best.plan.steps.filter { $0.to == format }
+      var roles: [String] = []
+      for step in steps {
+        let parts = step.name.text.split(separator: ".").map(String.init)
+        let role = parts.first { $0 != "blk" && Int($0) == nil } ?? ""
+        if !roles.contains(role) { roles.append(role) }
+      }
+      table.add(
+        format.name, "\(steps.count)", Format.count(steps.reduce(0) { $0 + $1.shape.elementCount }),
+        roles.joined(separator: ", "))
+    }
+    let footprint = best.fit.footprint
+    let bitsPerWeight =
+      "\(Format.fixed(best.bitsPerWeight, 2)) of \(Format.fixed(stored.bitsPerWeight, 2)) bits per weight"
+    let parts: [(String, Int)] = [
+      ("weights", footprint.weightsBytes), ("KV cache", footprint.kvCacheBytes), ("buffers", footprint.computeBytes),
+      ("other", footprint.overheadBytes),
+    ]
+    let needs = parts.map { "\($0.0) \(Format.bytes($0.1))" }.joined(separator: ", ")
+    let total = "\(Format.bytes(footprint.totalBytes)) of \(Format.bytes(best.fit.usableBytes))"
+    let context = "\(Format.grouped(footprint.context)) tokens of context"
+    let lines = Format.wrapped("\(best.name): \(bitsPerWeight), \(total) with \(context) (\(needs))")
+    return (lines + ["", table.text(), "", "What that costs: quern verify \(model) OUT --text FILE"]).joined(
+      separator: "\n")
+  }
+
   /// Every recipe that does not widen the model, most bits first.
-  private func candidates(_ model: Model, _ device: Device) throws -> [Candidate] {
-    let stored = ModelShape(model)
-    var request = try memory.request(for: stored)
-    request.device = device
+  private func candidates(
+    _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device
+  ) throws -> [Candidate] {
     var candidates: [Candidate] = []
     for recipe in try RecipeBook().recipes {
+      // Ternary types ruin a model that was not trained for them.
+      guard ![BlockFormat.tq1_0, .tq2_0].contains(recipe.format) else { continue }
       let plan = try recipe.plan(for: model)
-      let formats = Dictionary(plan.steps.map { ($0.name, $0.to) }, uniquingKeysWith: { first, _ in first })
-      let shape = stored.formatted { name, _, stored in formats[name] ?? stored }
+      let shape = stored.formatted(by: plan)
       guard shape.bitsPerWeight <= stored.bitsPerWeight + 0.01 else { continue }
       let fit = try usage { () throws(FootprintError) in try FitPlanner(shape, request).fit(on: device) }
       guard let fit else { continue }
-      candidates.append(Candidate(recipe: recipe, plan: plan, bitsPerWeight: shape.bitsPerWeight, fit: fit))
+      candidates.append(
+        Candidate(
+          name: recipe.name, plan: plan, bitsPerWeight: shape.bitsPerWeight, fit: fit))
     }
     return candidates.sorted { $0.bitsPerWeight > $1.bitsPerWeight }
   }
@@ -89,6 +159,10 @@ struct Fit: ParsableCommand {
     if common.json {
       return printJSON([
         "model": .text(model), "device": .text(device.name), "recipe": best.map { .text($0.name) } ?? .null,
+        "perMatrix": .array(
+          (best?.name == Self.mixedName ? best?.plan.steps ?? [] : []).map {
+            .object(["name": .string($0.name), "from": .text($0.from.name), "to": .text($0.to.name)])
+          }),
         "candidates": .array(
           candidates.map {
             .object([

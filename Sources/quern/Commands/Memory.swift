@@ -2,6 +2,7 @@ import ArgumentParser
 import Bytes
 import Footprint
 import IR
+import Passes
 import SystemPackage
 
 struct MemoryCommand: ParsableCommand {
@@ -26,14 +27,23 @@ struct MemoryCommand: ParsableCommand {
   @Option(help: "As if quantized by this recipe; see: quern recipes")
   var recipe: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "As if the matrices were held as another runtime holds them: gptq-int8, awq-int4, row-int8, row-int4, nf4.",
+      valueName: "encoding"))
+  var weights: String?
+
   @OptionGroup var memory: MemoryOptions
   @OptionGroup var training: TrainingOptions
 
   @Flag(help: "Show each line's formula with its inputs.")
   var explain = false
 
-  @Flag(help: "Draw memory against context.")
+  @Flag(help: "Draw memory as the context, or the bits per weight, grow.")
   var plot = false
+
+  @Option(help: ArgumentHelp("What --plot and --svg draw memory against: context or bits.", valueName: "axis"))
+  var against: Plots.Axis = .context
 
   @Option(help: ArgumentHelp("Write the plot as SVG.", valueName: "file"))
   var svg: FilePath?
@@ -49,6 +59,9 @@ struct MemoryCommand: ParsableCommand {
     }
     let described = try DescribedModel(model)
     var shape = try ModelShape(described.model, recipe: recipe)
+    if let weights {
+      shape = shape.encoded(as: try usage { () throws(FootprintError) in try WeightEncoding.named(weights) })
+    }
     if training.nf4 { shape = shape.encoded(as: .nf4) }
     var request = try memory.request(for: shape)
     request.training = try training.request()
@@ -61,32 +74,65 @@ struct MemoryCommand: ParsableCommand {
       for device in devices { if let fit = try planner.fit(on: device) { fits.append(fit) } }
       return fits
     }
-    try write(shape, request, footprint, fits)
-    if common.json { return printJSON(json(footprint, shape: shape, fits: fits)) }
-    print(text(footprint, shape: shape, fits: fits))
-    if plot { print("\n" + (try linePlot(shape, request, fits)).text(width: Terminal.width).joined(separator: "\n")) }
-  }
-
-  private func linePlot(_ shape: ModelShape, _ request: FootprintRequest, _ fits: [DeviceFit]) throws -> LinePlot {
-    let needed = try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }.totalBytes
-    // A device with room for many times the model would squeeze the lines together.
-    let marks = fits.filter { $0.usableBytes < 4 * needed }.map {
-      LinePlot.Mark(name: $0.device.name, y: Double($0.usableBytes))
+    let plots = {
+      Plots(
+        title: model, model: described.model, shape: shape, request: request, needed: footprint.totalBytes, fits: fits)
     }
-    return try usage { () throws(FootprintError) in
-      try LinePlot.overContexts(shape, request, title: "Memory of \(model) against context", marks: marks)
-    }
-  }
-
-  private func write(
-    _ shape: ModelShape, _ request: FootprintRequest, _ footprint: Footprint, _ fits: [DeviceFit]
-  ) throws {
-    if let svg { try writeText((try linePlot(shape, request, fits)).svg() + "\n", to: svg) }
+    if let svg { try writeText(plots().against(against).svg() + "\n", to: svg) }
     if let html {
       let page = FootprintPage(
         model: model, parameterCount: shape.parameterCount, bitsPerWeight: shape.bitsPerWeight, footprint: footprint,
-        fits: fits, plots: [try linePlot(shape, request, fits)])
+        fits: fits, plots: try Plots.Axis.allCases.map { try plots().against($0) })
       try writeText(page.html(), to: html)
+    }
+    let conversion = try recipe.map { name in
+      (
+        recipe: name,
+        cost: try usage { () throws(FootprintError) in
+          try ConversionCost(of: shape, threads: common.threads ?? Environment.processorCount)
+        }
+      )
+    }
+    let report = MemoryReport(
+      model: model, shape: shape, footprint: footprint, fits: fits, isTraining: request.training != nil,
+      conversion: conversion)
+    if common.json { return printJSON(report.json()) }
+    print(report.text(explaining: explain))
+    if plot { print("\n" + (try plots().against(against)).text(width: Terminal.width).joined(separator: "\n")) }
+  }
+
+  /// The pictures of one model, drawn when they are asked for.
+  struct Plots {
+    enum Axis: String, CaseIterable, ExpressibleByArgument { case context, bits }
+
+    let title: String
+    let model: Model
+    let shape: ModelShape
+    let request: FootprintRequest
+    let needed: Int
+    let fits: [DeviceFit]
+
+    func against(_ axis: Axis) throws -> LinePlot {
+      // A device with room for many times the model would squeeze the lines together.
+      let marks = fits.filter { $0.usableBytes < 4 * needed }.map {
+        LinePlot.Mark(name: $0.device.name, y: Double($0.usableBytes))
+      }
+      switch axis {
+      case .context:
+        return try usage { () throws(FootprintError) in
+          try LinePlot.overContexts(shape, request, title: "Memory of \(title) against context", marks: marks)
+        }
+      case .bits:
+        // Wider than it is, a model only wastes.
+        let shapes = try RecipeBook().recipes.map { try ModelShape(model, recipe: $0.name) }.filter {
+          $0.bitsPerWeight < ModelShape(model).bitsPerWeight
+        }
+        return try usage { () throws(FootprintError) in
+          try LinePlot.overBits(
+            shapes + [shape], request, title: "Memory of \(title) against bits per weight, context \(request.context)",
+            marks: marks)
+        }
+      }
     }
   }
 
@@ -94,89 +140,6 @@ struct MemoryCommand: ParsableCommand {
     let file = try AtomicFile(path, overwrites: true)
     try file.write(Array(text.utf8), at: 0)
     try file.commit()
-  }
-
-  private func text(_ footprint: Footprint, shape: ModelShape, fits: [DeviceFit]) -> String {
-    var table = Table([
-      .init(title: "what", isFlexible: true), .init(title: "bytes", alignsRight: true),
-      .init(title: "", alignsRight: true),
-    ])
-    for item in footprint.items { table.add(item.name, Format.grouped(item.bytes), Format.bytes(item.bytes)) }
-    table.add("total", Format.grouped(footprint.totalBytes), Format.bytes(footprint.totalBytes))
-    var lines = [
-      "\(model): \(Format.count(shape.parameterCount)) parameters, \(Format.fixed(shape.bitsPerWeight, 2)) bits per weight, "
-        + "\(footprint.profile), context \(footprint.context), batch \(footprint.batch)",
-      "", table.text(),
-    ]
-    if explain {
-      lines.append("")
-      for item in footprint.items { lines.append("\(item.name) = \(item.formula)") }
-    }
-    for fit in fits { lines += [""] + self.lines(fit) }
-    return lines.joined(separator: "\n")
-  }
-
-  private func lines(_ fit: DeviceFit) -> [String] {
-    let size = Format.bytes(fit.usableBytes)
-    let name = fit.device.name
-    guard fit.fits else {
-      var lines = ["does not fit \(name) (\(size)): \(Format.bytes(-fit.headroomBytes)) too much"]
-      if let layers = fit.offloadedLayers, layers > 0 {
-        lines.append("  \(layers) layers would, the rest in the host's memory")
-      }
-      lines.append(
-        fit.maxContext > 0
-          ? "  the longest context that fits is \(Format.grouped(fit.maxContext)) tokens"
-          : "  no context fits: try --recipe int4, or a larger device")
-      return lines
-    }
-    var lines = ["fits \(name) (\(size)) with \(Format.bytes(fit.headroomBytes)) to spare"]
-    if training.train == nil {
-      lines.append(
-        "  up to \(Format.grouped(fit.maxContext)) tokens of context, or \(Format.grouped(fit.maxBatch)) sequences of this one"
-      )
-    }
-    if training.train == nil, let rate = fit.generation {
-      let prompt = fit.prompt.map { ", \(Format.short($0.tokensPerSecond)) for a prompt" } ?? ""
-      lines.append("  about \(Format.short(rate.tokensPerSecond)) tokens/s (\(rate.bottleneck.rawValue))\(prompt)")
-    }
-    return lines
-  }
-
-  private func json(_ footprint: Footprint, shape: ModelShape, fits: [DeviceFit]) -> JSONObject {
-    var result: JSONObject = [
-      "model": .text(model), "family": .text(shape.family), "parameterCount": .integer(shape.parameterCount),
-    ]
-    for member in Self.json(footprint).members { result[member.key] = member.value }
-    result["devices"] = .array(
-      fits.map { fit in
-        .object([
-          "name": .text(fit.device.name), "memoryBytes": .integer(fit.usableBytes), "fits": .bool(fit.fits),
-          "headroomBytes": .integer(fit.headroomBytes), "maxContext": .integer(fit.maxContext),
-          "maxBatch": .integer(fit.maxBatch), "offloadedLayers": fit.offloadedLayers.map { .integer($0) } ?? .null,
-          "tokensPerSecond": fit.generation.map { .double($0.tokensPerSecond) } ?? .null,
-          "promptTokensPerSecond": fit.prompt.map { .double($0.tokensPerSecond) } ?? .null,
-          "bottleneck": fit.generation.map { .text($0.bottleneck.rawValue) } ?? .null,
-        ])
-      })
-    return result
-  }
-
-  private static func json(_ footprint: Footprint) -> JSONObject {
-    [
-      "profile": .text(footprint.profile), "context": .integer(footprint.context), "batch": .integer(footprint.batch),
-      "weightsBytes": .integer(footprint.weightsBytes), "kvCacheBytes": .integer(footprint.kvCacheBytes),
-      "computeBytes": .integer(footprint.computeBytes), "overheadBytes": .integer(footprint.overheadBytes),
-      "gradientBytes": .integer(footprint.gradientBytes), "optimizerBytes": .integer(footprint.optimizerBytes),
-      "totalBytes": .integer(footprint.totalBytes),
-      "items": .array(
-        footprint.items.map {
-          .object([
-            "name": .text($0.name), "part": .text($0.part.rawValue), "bytes": .integer($0.bytes),
-            "formula": .text($0.formula),
-          ])
-        }),
-    ]
   }
 
   /// The textbook's table: what each layer puts out for one image, and its parameters.
@@ -190,7 +153,7 @@ struct MemoryCommand: ParsableCommand {
         "model": .text(network.name), "parameterCount": .integer(network.parameterCount),
         "activationsPerImage": .integer(network.activationCount), "note": .text(network.note),
       ]
-      for member in Self.json(footprint).members { result[member.key] = member.value }
+      for member in MemoryReport.json(footprint).members { result[member.key] = member.value }
       result["layers"] = .array(
         network.layers.map {
           .object([

@@ -98,6 +98,7 @@ struct Run: ParsableCommand {
       return printJSON([
         "text": .string(ByteString(bytes: output)), "promptTokens": .integer(ids.count),
         "tokens": .array(generated.map { .integer($0) }), "promptTokensPerSecond": .double(rates.prompt),
+        "peakResidentBytes": .integer(Environment.peakResidentBytes),
         "tokensPerSecond": .double(rates.generation),
       ])
     }

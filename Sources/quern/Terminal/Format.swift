@@ -7,11 +7,18 @@ enum Format {
     var value = Double(count)
     for unit in ["B", "kB", "MB", "GB", "TB"] {
       if abs(value) < 999.5 || unit == "TB" {
-        return unit == "B" ? "\(count) B" : "\(fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)) \(unit)"
+        return unit == "B"
+          ? "\(count) B" : "\(fixed(value, abs(value) < 9.995 ? 2 : abs(value) < 99.95 ? 1 : 0)) \(unit)"
       }
       value /= 1000
     }
     return "\(count) B"
+  }
+
+  /// `12.0 GiB`: binary units, as memory is sold.
+  static func binaryBytes(_ count: Int) -> String {
+    let isLarge = count >= 1 << 30
+    return "\(fixed(Double(count) / Double(isLarge ? 1 << 30 : 1 << 20), 1)) \(isLarge ? "GiB" : "MiB")"
   }
 
   static func fixed(_ value: Double, _ digits: Int) -> String {
@@ -45,6 +52,24 @@ enum Format {
     let whole = Int(min(max(seconds, 0), 1e9).rounded(.up))
     return whole < 60
       ? "\(whole) s" : whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+
+  /// Broken between words into lines that fit the terminal, all but the first indented.
+  static func wrapped(_ text: String, indent: Int = 0, width: Int = Terminal.width) -> [String] {
+    let leading = String(text.prefix { $0 == " " })
+    let margin = leading + String(repeating: " ", count: indent)
+    var lines: [String] = []
+    var line = leading
+    for word in text.split(separator: " ") {
+      let isFirst = line.allSatisfy { $0 == " " }
+      if !isFirst, line.count + 1 + word.count > width {
+        lines.append(line)
+        line = margin + word
+      } else {
+        line += (isFirst ? "" : " ") + word
+      }
+    }
+    return lines + [line]
   }
 
   /// `1,234,567`

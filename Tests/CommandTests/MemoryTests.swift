@@ -1,0 +1,153 @@
+import Bytes
+import ContainerTesting
+import Foundation
+import SystemPackage
+import Testing
+
+/// `quern memory` and `quern fit` as a user meets them, held against what really happens.
+@Suite(.serialized) struct MemoryTests {
+  /// What a run with a prompt that fills the context takes, as the system counts it.
+  private static func measured(_ model: String, context: Int, arithmetic: String) throws -> Int {
+    let outcome = try Quern.run([
+      "run", model, "-p", String(repeating: "a ", count: context - 2), "-n", "1", "--ignore-end", "--threads", "2",
+      "--arithmetic", arithmetic, "--json",
+    ])
+    let json = try outcome.json()
+    #expect(json["promptTokens"]?.int == context - 1)
+    return try #require(json["peakResidentBytes"]?.int)
+  }
+
+  @Test(
+    "our own runtime: predicted against measured peak resident memory, within 3 % or 2 MB",
+    arguments: [
+      ("bf16", 512, "f16"), ("bf16", 4096, "f16"), ("bf16", 4096, "f32"), ("q8_0", 512, "f16"), ("q8_0", 4096, "f32"),
+      ("q4_0", 512, "f32"), ("q4_0", 4096, "f16"),
+    ])
+  func resident(recipe: String, context: Int, kv: String) throws {
+    let scratch = Scratch()
+    var model = kjv.string
+    if recipe != "bf16" {
+      model = scratch.path.appending("m.gguf").string
+      #expect(try Quern.run(["quantize", kjv.string, "-o", model, "--recipe", recipe]).status == 0)
+    }
+    let memory = try Quern.run(["memory", model, "--context", "\(context)", "--kv", kv, "--json"]).json()
+    let predicted = try #require(memory["totalBytes"]?.int)
+    let measured = try Self.measured(model, context: context, arithmetic: kv == "f32" ? "exact" : "fast")
+    let off = abs(predicted - measured)
+    #expect(off <= max(2_000_000, measured * 3 / 100), "\(predicted) predicted, \(measured) measured")
+  }
+
+  @Test("a budget is kept, and a larger one gives every matrix at least as many bits")
+  func budgets() throws {
+    let scratch = Scratch()
+    var previous = 0.0
+    for budget in [33, 35, 38, 42, 48] {
+      let target = scratch.path.appending("\(budget).gguf").string
+      let written = try Quern.run([
+        "fit", kjv.string, "--vram", "\(budget)MB", "--context", "512", "-o", target, "--json",
+      ])
+      #expect(written.status == 0, "\(written.errors)")
+      let bits = try #require(written.json()["bitsPerWeight"]?.double)
+      #expect(bits >= previous)
+      previous = bits
+      let memory = try Quern.run(["memory", target, "--context", "512", "--json"]).json()
+      #expect(try #require(memory["totalBytes"]?.int) <= budget * 1_000_000)
+    }
+    #expect(previous > 15)
+    try expectFailure(
+      ["fit", kjv.string, "--vram", "25MB", "--context", "512", "-o", scratch.path.appending("none.gguf").string],
+      status: 3, words: ["nothing fits", "needs"], keeping: scratch.path)
+  }
+
+  @Test(
+    "unknown names are refused with the nearest",
+    arguments: [
+      (["memory", "lama-2-7b"], "llama-2-7b"), (["memory", "vgg61"], "vgg16"),
+      (["memory", "llama-2-7b", "--device", "rtx 3061"], "RTX 3060"),
+      (["memory", "llama-2-7b", "--profile", "vlm"], "vllm"), (["memory", "llama-2-7b", "--recipe", "q4"], "q4_0"),
+      (["memory", "llama-2-7b", "--weights", "awq"], "awq-int4"), (["memory", "llama-2-7b", "--kv", "q9"], "q8_0"),
+      (["memory", "llama-2-7b", "--kv", "q8_0"], "F16"), (["memory", "llama-2-7b", "--train", "adamw"], "adam"),
+      (["devices", "H1000"], "H100"), (["fit", "llama-2-7b", "--profile", "vllm", "--vram", "8GB"], "llama.cpp"),
+    ])
+  func refused(arguments: [String], nearest: String) throws {
+    try expectFailure(arguments, status: 2, words: [nearest])
+  }
+
+  @Test("units: decimal and binary sizes are told apart")
+  func units() throws {
+    for (size, bytes) in [("6GB", 6_000_000_000), ("6GiB", 6_442_450_944), ("512MiB", 536_870_912)] {
+      let json = try Quern.run(["memory", "chatglm2-6b", "--vram", size, "--json"]).json()
+      #expect(json["devices"]?.array?.first?["memoryBytes"]?.int == bytes)
+    }
+  }
+
+  @Test(
+    "6 GB of ChatGLM: INT4, a cache of 458,752 bytes a token against 28,672",
+    arguments: [
+      ("chatglm-6b", 1024, 458_752, true), ("chatglm-6b", 2048, 458_752, false), ("chatglm2-6b", 8192, 28_672, true),
+    ])
+  func sixGigabytes(model: String, context: Int, perToken: Int, fits: Bool) throws {
+    let json = try Quern.run([
+      "memory", model, "--profile", "chatglm", "--weights", "row-int4", "--context", "\(context)", "--prompt",
+      "\(min(context, 64))",
+      "--vram", "6GiB", "--json",
+    ]).json()
+    #expect(json["kvCacheBytes"]?.int == perToken * context)
+    #expect(json["devices"]?.array?.first?["fits"]?.bool == fits, "\(json["totalBytes"]?.int ?? 0)")
+  }
+
+  /// A GGUF header of a Llama in F16, and the length that the whole file has.
+  private static func header(layers: Int, width: Int, feedForward: Int, vocabulary: Int) -> ([UInt8], Int) {
+    func number(_ value: some FixedWidthInteger) -> [UInt8] {
+      (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
+    }
+    func text(_ value: String) -> [UInt8] { number(UInt64(value.utf8.count)) + Array(value.utf8) }
+    let numbers = [
+      ("block_count", layers), ("embedding_length", width), ("feed_forward_length", feedForward),
+      ("context_length", 8192), ("vocab_size", vocabulary), ("attention.head_count", 64),
+      ("attention.head_count_kv", 8),
+    ]
+    var tensors = [("token_embd.weight", [width, vocabulary]), ("output.weight", [width, vocabulary])]
+    tensors.append(("output_norm.weight", [width]))
+    for layer in 0..<layers {
+      for (name, shape) in [
+        ("attn_norm", [width]), ("ffn_norm", [width]), ("attn_q", [width, width]), ("attn_k", [width, width / 8]),
+        ("attn_v", [width, width / 8]), ("attn_output", [width, width]), ("ffn_gate", [width, feedForward]),
+        ("ffn_up", [width, feedForward]), ("ffn_down", [feedForward, width]),
+      ] { tensors.append(("blk.\(layer).\(name).weight", shape)) }
+    }
+    var bytes =
+      Array("GGUF".utf8) + number(UInt32(3)) + number(UInt64(tensors.count)) + number(UInt64(numbers.count + 2))
+    bytes += text("general.architecture") + number(UInt32(8)) + text("llama")
+    bytes += text("llama.attention.layer_norm_rms_epsilon") + number(UInt32(6)) + number(Float(1e-5).bitPattern)
+    for (key, value) in numbers { bytes += text("llama.\(key)") + number(UInt32(4)) + number(UInt32(value)) }
+    var offset = 0
+    for (name, shape) in tensors {
+      bytes += text(name) + number(UInt32(shape.count)) + shape.flatMap { number(UInt64($0)) }
+      // F32 vectors, F16 matrices.
+      bytes += number(UInt32(shape.count == 1 ? 0 : 1)) + number(UInt64(offset))
+      offset += (shape.reduce(1, *) * (shape.count == 1 ? 4 : 2) + 31) / 32 * 32
+    }
+    bytes += [UInt8](repeating: 0, count: (32 - bytes.count % 32) % 32)
+    return (bytes, bytes.count + offset)
+  }
+
+  @Test("a sparse file of 100 GB: half a second, 50 MB")
+  func huge() throws {
+    let scratch = Scratch()
+    let (header, byteCount) = Self.header(layers: 60, width: 8192, feedForward: 28672, vocabulary: 32000)
+    #expect(byteCount > 100_000_000_000)
+    let path = try scratch.write(header, to: "huge.gguf")
+    let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path.string))
+    try handle.truncate(atOffset: UInt64(byteCount))
+    try handle.close()
+    let start = Date()
+    let outcome = try Quern.run(
+      ["memory", path.string, "--json"], shell: #"ulimit -v 400000; exec "$@""#)
+    let seconds = -start.timeIntervalSinceNow
+    let json = try outcome.json()
+    #expect(json["weightsBytes"]?.int ?? 0 > 100_000_000_000)
+    // Measured 0.1 s and 17 MB; the rest is for a busy machine.
+    #expect(seconds < 5, "\(seconds) s")
+  }
+}
