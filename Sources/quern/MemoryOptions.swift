@@ -84,6 +84,9 @@ extension ModelShape {
     guard let recipe = book[name] else {
       throw UsageError("no recipe is called '\(name)'; there are: \(book.names.joined(separator: ", "))")
     }
+    guard recipe.packing == nil else {
+      throw UsageError("memory is counted for GGUF's types; \(name) is for other runtimes")
+    }
     let plan = try recipe.plan(for: model)
     let formats = Dictionary(plan.steps.map { ($0.name, $0.to) }, uniquingKeysWith: { first, _ in first })
     self = formatted { name, _, stored in formats[name] ?? stored }

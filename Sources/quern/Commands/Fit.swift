@@ -73,7 +73,7 @@ struct Fit: ParsableCommand {
     var request = try memory.request(for: stored)
     request.device = device
     var candidates: [Candidate] = []
-    for recipe in try RecipeBook().recipes {
+    for recipe in try RecipeBook().recipes where recipe.packing == nil {
       let plan = try recipe.plan(for: model)
       let formats = Dictionary(plan.steps.map { ($0.name, $0.to) }, uniquingKeysWith: { first, _ in first })
       let shape = stored.formatted { name, _, stored in formats[name] ?? stored }
