@@ -101,7 +101,7 @@ let package = Package(
       "ModelTesting", uses: ["ContainerTesting", "Catalog", "Conversion", "Kernels", "Passes", system],
       at: "Tests/ModelTesting"),
     tests(of: "IR", uses: ["Bytes"]),
-    tests(of: "Passes", uses: ["Bytes", "IR", "ContainerTesting", system]),
+    tests(of: "Passes", uses: ["Bytes", "IR", "Kernels", "ContainerTesting", system]),
     tests(
       of: "Runtime",
       uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),

@@ -73,6 +73,24 @@ static const unsigned char recipe_tq2_0[] = {
 static const unsigned char recipe_mxfp4_moe[] = {
 #embed "Recipes/mxfp4_moe.json"
 };
+static const unsigned char recipe_gptq_int4_g128[] = {
+#embed "Recipes/gptq-int4-g128.json"
+};
+static const unsigned char recipe_gptq_int4_g64[] = {
+#embed "Recipes/gptq-int4-g64.json"
+};
+static const unsigned char recipe_gptq_int4_g32[] = {
+#embed "Recipes/gptq-int4-g32.json"
+};
+static const unsigned char recipe_awq_int4[] = {
+#embed "Recipes/awq-int4.json"
+};
+static const unsigned char recipe_w8a8[] = {
+#embed "Recipes/w8a8.json"
+};
+static const unsigned char recipe_nf4[] = {
+#embed "Recipes/nf4.json"
+};
 static const unsigned char recipe_int8[] = {
 #embed "Recipes/int8.json"
 };
@@ -199,6 +217,12 @@ static const quern_format_file files[] = {
     FILE_ROW("Recipes/tq1_0.json", recipe_tq1_0),
     FILE_ROW("Recipes/tq2_0.json", recipe_tq2_0),
     FILE_ROW("Recipes/mxfp4_moe.json", recipe_mxfp4_moe),
+    FILE_ROW("Recipes/gptq-int4-g128.json", recipe_gptq_int4_g128),
+    FILE_ROW("Recipes/gptq-int4-g64.json", recipe_gptq_int4_g64),
+    FILE_ROW("Recipes/gptq-int4-g32.json", recipe_gptq_int4_g32),
+    FILE_ROW("Recipes/awq-int4.json", recipe_awq_int4),
+    FILE_ROW("Recipes/w8a8.json", recipe_w8a8),
+    FILE_ROW("Recipes/nf4.json", recipe_nf4),
     FILE_ROW("Recipes/int8.json", recipe_int8),
     FILE_ROW("Recipes/int4.json", recipe_int4),
     FILE_ROW("Quantization/tensors.json", quantization_tensors),

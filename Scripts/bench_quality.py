@@ -159,14 +159,14 @@ class Peer:
 
     def ours(self, type, text, arguments):
         theirs = self.theirs(type, text)
-        gguf = self.path("ours.gguf")
+        gguf = self.path(f"ours-{os.getpid()}.gguf")
         known = {"text": self.texts.get(text, ""), "imatrix": self.path(f"imatrix-{text}-{self.digests[text]}.gguf"), "size": theirs["bytes"]}
         recipe = ["--recipe", type.lower()]
         if self.options.recipe:
             recipe = ["--recipe", self.options.recipe, "--target-size", f"{theirs['bytes']}"]
         start = time.monotonic()
         call(
-            self.options.quern, "quantize", self.gguf, "-o", gguf, "--force", "--threads", self.options.threads, *recipe,
+            self.options.quern, "quantize", self.gguf, "-o", gguf, "--force", "--no-report", "--threads", self.options.threads, *recipe,
             *[word.format(**known) for word in arguments])
         seconds = time.monotonic() - start
         row = {"model": self.name, "type": type, "text": text, "seconds": round(seconds, 2)} | self.compare(gguf)

@@ -111,7 +111,7 @@ public struct RecodeStatistics: Sendable, Hashable {
 
   public init() {}
 
-  init(squaredError: Double, squaredSum: Double, nonFiniteCount: Int) {
+  public init(squaredError: Double, squaredSum: Double, nonFiniteCount: Int) {
     self.squaredError = squaredError
     self.squaredSum = squaredSum
     self.nonFiniteCount = nonFiniteCount

@@ -24,6 +24,7 @@ public struct ConversionJob: Sendable {
   private let container: OutputContainer
   private let ggufFileType: Int?
   private let pending: [ByteString: PendingTensorSource]
+  private let packed: PackedWeights?
 
   /// - Parameters:
   ///   - plan: the formats to store tensors in, or nil to keep them (GGUF wants vectors in F32).
@@ -55,8 +56,12 @@ public struct ConversionJob: Sendable {
     self.opened = opened
     self.container = container
     self.ggufFileType = ggufFileType
+    if plan?.packing != nil, container == .gguf {
+      throw .inexpressible(
+        "\(plan?.recipe ?? "the plan") is for GPU libraries, which read safetensors; give OUT as a directory")
+    }
     var pending: [ByteString: PendingTensorSource] = [:]
-    for step in plan?.steps ?? [] where calibrated.contains(step.name) {
+    for step in plan?.steps ?? [] where calibrated.contains(step.name) && !step.isPacked {
       pending[step.name] = PendingTensorSource(rowByteCount: step.to.byteCount(elements: step.shape.columns) ?? 0)
     }
     self.pending = pending
@@ -68,6 +73,7 @@ public struct ConversionJob: Sendable {
       } else if container == .gguf {
         plan = plan ?? .widenedVectors(of: original)
       }
+      packed = PackedWeights(plan, of: original, importance: importance, kernels: kernels)
       let passes = plan.map { [ChangeFormats($0, importance: importance, pending: pending, kernels: kernels)] } ?? []
       model = try Pipeline(passes).run(original)
     } catch { throw .pass(error) }
@@ -127,11 +133,12 @@ public struct ConversionJob: Sendable {
         preconditionFailure("\(error)")
       }
     case .safetensors:
-      let export: HuggingFaceExport
+      var export: HuggingFaceExport
       switch opened {
       case .model(let opened): export = try HuggingFaceExport(opened, model: model)
       case .tensors(let checkpoint, _): export = HuggingFaceExport(tensorsOf: checkpoint, model: model)
       }
+      packed?.replaceMatrices(of: model, in: &export)
       let layout: SafetensorsLayout
       do {
         var metadata = Metadata()
@@ -208,12 +215,14 @@ public struct ConversionJob: Sendable {
   ) -> ConversionResult {
     ConversionResult(
       container: container, fileByteCount: files.reduce(others) { $0 + $1.byteCount },
-      bitsPerWeight: Double(model.tensorByteCount) * 8 / Double(max(1, model.parameterCount)),
+      bitsPerWeight: Double(tensorByteCount(of: files)) * 8 / Double(max(1, model.parameterCount)),
       tensors: model.tensors.map { tensor in
         let source = tensor.source as? RecodedSource
         return .init(
           name: tensor.name, from: original[tensor.name]?.format ?? tensor.format, to: tensor.format,
-          elementCount: tensor.shape.elementCount, statistics: source?.statistics ?? outcome[tensor.name]?.statistics,
+          packing: packed.flatMap { $0.isPacked(tensor.name) ? $0.scheme : nil },
+          elementCount: tensor.shape.elementCount,
+          statistics: packed?.statistics(of: tensor.name) ?? source?.statistics ?? outcome[tensor.name]?.statistics,
           outputError: outcome[tensor.name]?.outputError)
       },
       match: opened.opened?.report ?? MatchReport(passing: original.tensors.map(\.name)),
@@ -221,11 +230,20 @@ public struct ConversionJob: Sendable {
       warnings: warnings + nonFiniteWarnings())
   }
 
+  private func tensorByteCount(of files: [FileLayout]) -> Int {
+    guard packed != nil else { return model.tensorByteCount }
+    return files.reduce(0) { $0 + $1.placements.reduce(0) { $0 + $1.tensor.byteCount } }
+  }
+
   private func nonFiniteWarnings() -> [String] {
     model.tensors.compactMap { tensor in
-      guard let count = (tensor.source as? RecodedSource)?.statistics.nonFiniteCount, count > 0 else { return nil }
+      let scheme = packed.flatMap { $0.isPacked(tensor.name) ? $0.scheme : nil }
+      let statistics = packed?.statistics(of: tensor.name) ?? (tensor.source as? RecodedSource)?.statistics
+      guard let count = statistics?.nonFiniteCount, count > 0 else { return nil }
+      let stored = scheme != nil || tensor.format.kind == .packed ? "0" : "they are"
       return
-        "\(tensor.name) holds \(count) values that are not finite; \(tensor.format.name) stores them as \(tensor.format.kind == .packed ? "0" : "they are")"
+        "\(tensor.name) holds \(count) values that are not finite; \(scheme?.label ?? tensor.format.name) stores them "
+        + "as \(stored)"
     }
   }
 

@@ -2,6 +2,7 @@ public import Bytes
 public import Catalog
 public import Codecs
 public import IR
+public import Passes
 
 /// What a conversion did: every tensor accounted for.
 public struct ConversionResult: Sendable {
@@ -10,11 +11,16 @@ public struct ConversionResult: Sendable {
     public let name: ByteString
     public let from: BlockFormat
     public let to: BlockFormat
+    /// How a GPU library's scheme keeps it instead; nil for a block format.
+    public let packing: PackingScheme?
     public let elementCount: Int
     /// Of the encoding; nil for a tensor that kept its bytes.
     public let statistics: RecodeStatistics?
     /// With calibration: the squared error of the layer's output ÷ its squared weights, scaled by its inputs.
     public let outputError: Double?
+
+    /// What it is stored as, for people.
+    public var storedAs: String { packing?.label ?? to.name }
 
     public var rootMeanSquareError: Double? {
       statistics.map { ($0.squaredError / Double(max(1, elementCount))).squareRoot() }
@@ -36,12 +42,14 @@ public struct ConversionResult: Sendable {
   public let produced: [ByteString]
   public var warnings: [String]
 
-  /// The pairs of formats that occur among converted tensors, in order of appearance.
-  public var changes: [(from: BlockFormat, to: BlockFormat)] {
-    var result: [(from: BlockFormat, to: BlockFormat)] = []
-    for tensor in tensors
-    where tensor.from != tensor.to && !result.contains(where: { $0.from == tensor.from && $0.to == tensor.to }) {
-      result.append((tensor.from, tensor.to))
+  /// Tensors that are stored as something else than before.
+  public var changed: [Tensor] { tensors.filter { $0.from != $0.to || $0.packing != nil } }
+
+  /// The pairs of formats that occur among them, in order of appearance.
+  public var changes: [(from: String, to: String)] {
+    var result: [(from: String, to: String)] = []
+    for tensor in changed where !result.contains(where: { $0.from == tensor.from.name && $0.to == tensor.storedAs }) {
+      result.append((tensor.from.name, tensor.storedAs))
     }
     return result
   }

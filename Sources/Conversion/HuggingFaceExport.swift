@@ -5,9 +5,9 @@ import Tokenizers
 
 /// A model in the names and files that transformers expects.
 public struct HuggingFaceExport: Sendable {
-  public let tensors: [TensorRef]
+  public internal(set) var tensors: [TensorRef]
   /// Everything but the weights, by file name.
-  public let files: [String: [UInt8]]
+  public internal(set) var files: [String: [UInt8]]
   public let warnings: [String]
 
   public init(_ opened: OpenedModel, model: Model) throws(ConversionError) {

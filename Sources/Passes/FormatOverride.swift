@@ -43,6 +43,7 @@ extension QuantizationPlan {
           problem: "rows of \(tensor.shape.columns) do not fill \(override.format.name) blocks")
       }
       steps[index].to = override.format
+      steps[index].isPacked = false
       steps[index].reason = "--tensor \(override.pattern)"
     }
   }

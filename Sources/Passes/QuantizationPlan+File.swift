@@ -42,6 +42,11 @@ extension QuantizationPlan {
     head["plan"] = .integer(1)
     if let recipe { head["recipe"] = .text(recipe) }
     if let ggufFileType { head["fileType"] = .integer(ggufFileType) }
+    if let packing {
+      head["packing"] = .object([
+        "method": .text(packing.method.rawValue), "groupSize": .integer(packing.groupSize),
+      ])
+    }
     var text = "{\n"
     for member in head.members {
       text += "  \"\(member.key)\": \(String(decoding: member.value.serialized(), as: UTF8.self)),\n"
@@ -52,6 +57,7 @@ extension QuantizationPlan {
         "from": .text(step.from.name), "type": .text(step.to.name),
       ]
       line["method"] = step.method.map { .text($0.rawValue) }
+      if step.isPacked { line["packed"] = .bool(true) }
       line["because"] = .text(step.reason)
       return "    " + String(decoding: JSONValue.object(line).serialized(), as: UTF8.self)
     }
@@ -80,12 +86,27 @@ extension QuantizationPlan {
     let missing = model.tensors.map(\.name).filter { lines[$0] == nil }
     let unexpected = lines.keys.filter { model[$0] == nil }.sorted()
     guard missing.isEmpty, unexpected.isEmpty else { throw .doesNotFit(missing: missing, unexpected: unexpected) }
+    var packing: PackingScheme?
+    if let object = root["packing"] {
+      guard let method = object["method"]?.string.flatMap({ PackingScheme.Method(rawValue: $0.text) }),
+        let size = object["groupSize"]?.int, [0, 32, 64, 128].contains(size)
+      else { throw .missing(key: "packing") }
+      packing = PackingScheme(method: method, groupSize: size)
+    }
     var steps: [Step] = []
     for tensor in model.tensors {
       guard let line = lines[tensor.name] else { continue }
-      steps.append(try Self.step(for: tensor, line))
+      var step = try Self.step(for: tensor, line)
+      if line["packed"]?.bool == true {
+        guard packing?.fits(tensor.shape) == true, step.to.kind == .float else {
+          throw .invalid(tensor: tensor.name, reason: "cannot be packed as the plan says")
+        }
+        step.isPacked = true
+      }
+      steps.append(step)
     }
-    self.init(recipe: root["recipe"]?.string?.text, ggufFileType: root["fileType"]?.int, steps: steps)
+    self.init(
+      recipe: root["recipe"]?.string?.text, ggufFileType: root["fileType"]?.int, packing: packing, steps: steps)
   }
 
   private static func step(for tensor: TensorRef, _ line: JSONObject) throws(PlanError) -> Step {

@@ -18,6 +18,8 @@ public struct QuantizationPlan: Hashable, Sendable {
     public var to: BlockFormat
     /// Nil leaves it to the command: the best that the calibration data allow.
     public var method: Method?
+    /// Whether the plan's packing takes the tensor's place; `to` is then what it is packed from.
+    public var isPacked = false
     /// Why this format, in a few words: the recipe's rule, an override, or a fallback.
     public var reason: String
 
@@ -37,17 +39,27 @@ public struct QuantizationPlan: Hashable, Sendable {
   public var recipe: String?
   /// `general.file_type` of a GGUF written by it; nil to take it from the tensors.
   public var ggufFileType: Int?
+  /// How GPU libraries keep the steps that are packed; for safetensors only.
+  public var packing: PackingScheme?
   public var steps: [Step]
 
-  public init(recipe: String? = nil, ggufFileType: Int? = nil, steps: [Step]) {
+  public init(recipe: String? = nil, ggufFileType: Int? = nil, packing: PackingScheme? = nil, steps: [Step]) {
     self.recipe = recipe
     self.ggufFileType = ggufFileType
+    self.packing = packing
     self.steps = steps
   }
 
   /// Bytes of all tensors afterwards.
   public var byteCount: Int {
-    steps.reduce(0) { $0 + ($1.to.byteCount(elements: $1.shape.columns) ?? 0) * $1.shape.rows }
+    steps.reduce(0) { $0 + byteCount(of: $1) }
+  }
+
+  public func byteCount(of step: Step) -> Int {
+    if step.isPacked, let packing {
+      return packing.byteCount(of: step.shape, scaleFormat: PackingScheme.scaleFormat(for: step.to))
+    }
+    return (step.to.byteCount(elements: step.shape.columns) ?? 0) * step.shape.rows
   }
 
   public var elementCount: Int { steps.reduce(0) { $0 + $1.shape.elementCount } }

@@ -11,6 +11,8 @@ public struct Recipe: Sendable {
   public let ggufFileType: Int
   /// Of tensors that no rule names.
   public let format: BlockFormat
+  /// How GPU libraries keep the matrices of blocks; nil for block formats.
+  public let packing: PackingScheme?
   private let rules: [RecipeRule]
   private let roles: TensorRoles
 
@@ -30,6 +32,14 @@ public struct Recipe: Sendable {
     for row in rows {
       guard let object = row.object else { throw .invalid(file: file, key: "rules") }
       rules.append(try RecipeRule(object, in: file))
+    }
+    if let object = root["packing"] {
+      guard let method = object["method"]?.string.flatMap({ PackingScheme.Method(rawValue: $0.text) }) else {
+        throw .invalid(file: file, key: "packing")
+      }
+      packing = PackingScheme(method: method, groupSize: object["groupSize"]?.int ?? 0)
+    } else {
+      packing = nil
     }
     self.name = name.text
     self.summary = summary.text
@@ -53,8 +63,29 @@ public struct Recipe: Sendable {
       steps.append(.init(name: tensor.name, shape: tensor.shape, from: tensor.format, to: format, reason: reason))
     }
     var plan = QuantizationPlan(recipe: name, ggufFileType: ggufFileType, steps: steps)
+    if let packing { pack(&plan, packing, subject) }
     try plan.apply(overrides, to: model)
     return plan
+  }
+
+  /// The matrices inside blocks are packed; embedding, head and everything delicate stay floats.
+  private func pack(_ plan: inout QuantizationPlan, _ packing: PackingScheme, _ subject: RecipeSubject) {
+    let candidates = plan.steps.indices.filter { index in
+      let step = plan.steps[index]
+      return step.name.hasPrefix("blk.") && step.shape.dimensions.count == 2 && roles.allowsPacking(step.name)
+        && step.from.kind != .integer
+    }
+    let fitted = packing.fitted(to: candidates.map { plan.steps[$0].shape })
+    plan.packing = fitted
+    for index in candidates {
+      guard fitted.fits(plan.steps[index].shape) else {
+        plan.steps[index].reason = "\(plan.steps[index].shape) does not fit \(fitted.label)"
+        continue
+      }
+      if plan.steps[index].from.kind == .float { plan.steps[index].to = plan.steps[index].from }
+      plan.steps[index].isPacked = true
+      plan.steps[index].reason = subject[plan.steps[index].name].role ?? "matrix"
+    }
   }
 
   private func choice(for tensor: TensorRef, in subject: RecipeSubject) -> (BlockFormat, String) {

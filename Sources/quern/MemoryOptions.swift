@@ -92,6 +92,9 @@ extension ModelShape {
     guard let recipe = book[name] else {
       throw UsageError("no recipe is called '\(name)'; there are: \(book.names.joined(separator: ", "))")
     }
+    guard recipe.packing == nil else {
+      throw UsageError("memory is counted for GGUF's types; \(name) is for other runtimes")
+    }
     self = formatted(by: try recipe.plan(for: model))
   }
 

@@ -75,7 +75,7 @@ struct OutputOptions: ParsableArguments {
 
   private func text(_ result: ConversionResult, output: FilePath, seconds: Double) -> String {
     var lines: [String] = []
-    let changed = result.tensors.filter { $0.from != $0.to }
+    let changed = result.changed
     if !changed.isEmpty {
       var table = Table([
         .init(title: "from"), .init(title: "to"), .init(title: "tensors", alignsRight: true),
@@ -83,11 +83,11 @@ struct OutputOptions: ParsableArguments {
         .init(title: "worst tensor", isFlexible: true),
       ])
       for (from, to) in result.changes {
-        let group = changed.filter { $0.from == from && $0.to == to }
+        let group = changed.filter { $0.from.name == from && $0.storedAs == to }
         let errors = group.compactMap(\.relativeError)
         let worst = group.max { ($0.relativeError ?? 0) < ($1.relativeError ?? 0) }
         table.add(
-          from.name, to.name, "\(group.count)",
+          from, to, "\(group.count)",
           errors.isEmpty ? "–" : Format.percent(errors.reduce(0, +) / Double(errors.count)),
           worst?.relativeError.map { Format.percent($0) } ?? "–", worst?.name.text ?? "")
       }
@@ -107,7 +107,7 @@ struct OutputOptions: ParsableArguments {
       "tensors": .array(
         result.tensors.map { tensor in
           var row: JSONObject = [
-            "name": .string(tensor.name), "from": .text(tensor.from.name), "to": .text(tensor.to.name),
+            "name": .string(tensor.name), "from": .text(tensor.from.name), "to": .text(tensor.storedAs),
           ]
           row["rmse"] = tensor.rootMeanSquareError.map { .double($0) } ?? .double(0)
           row["relativeError"] = tensor.relativeError.map { .double($0) }

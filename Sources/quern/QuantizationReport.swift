@@ -42,8 +42,8 @@ struct QuantizationReport {
           var row: JSONObject = [
             "name": .string(tensor.name),
             "shape": .array((step?.shape.dimensions ?? []).map { .integer($0) }),
-            "from": .text(tensor.from.name), "type": .text(tensor.to.name),
-            "bytes": .integer(step.map { ($0.to.byteCount(elements: $0.shape.columns) ?? 0) * $0.shape.rows } ?? 0),
+            "from": .text(tensor.from.name), "type": .text(tensor.storedAs),
+            "bytes": .integer(step.map { plan.byteCount(of: $0) } ?? 0),
           ]
           row["relativeError"] = tensor.relativeError.map { .double($0) }
           row["because"] = step.map { .text($0.reason) }

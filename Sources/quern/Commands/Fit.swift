@@ -140,7 +140,7 @@ struct Fit: ParsableCommand {
     _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device
   ) throws -> [Candidate] {
     var candidates: [Candidate] = []
-    for recipe in try RecipeBook().recipes {
+    for recipe in try RecipeBook().recipes where recipe.packing == nil {
       // Ternary types ruin a model that was not trained for them.
       guard ![BlockFormat.tq1_0, .tq2_0].contains(recipe.format) else { continue }
       let plan = try recipe.plan(for: model)

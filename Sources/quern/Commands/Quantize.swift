@@ -54,6 +54,10 @@ struct Quantize: ParsableCommand {
     }
     var plan = try planning.plan(
       for: opened.model, at: model, isCalibrated: importance != nil || windows != nil, kernels: processor.kernels)
+    if plan.packing != nil, windows != nil {
+      throw UsageError(
+        "--calibrate fits GGUF's block types; \(plan.recipe ?? "this plan") takes --imatrix, or no data at all")
+    }
     var fisher: Fisher?
     if let windows {
       fisher = try calibration.fisher(opened, windows, processor, isQuiet: common.json)
@@ -113,7 +117,7 @@ struct Quantize: ParsableCommand {
           plan.steps.map { step in
             .object([
               "name": .string(step.name), "shape": .array(step.shape.dimensions.map { .integer($0) }),
-              "from": .text(step.from.name), "to": .text(step.to.name), "reason": .text(step.reason),
+              "from": .text(step.from.name), "to": .text(PlanTable.stored(step, plan)), "reason": .text(step.reason),
             ])
           }),
       ])

@@ -1,4 +1,3 @@
-import IR
 import Passes
 
 /// Plans for people.
@@ -9,7 +8,9 @@ enum PlanTable {
       .init(title: "tensor", isFlexible: true), .init(title: "shape"), .init(title: "from"), .init(title: "to"),
       .init(title: "because"),
     ])
-    for step in plan.steps { table.add(step.name.text, "\(step.shape)", step.from.name, step.to.name, step.reason) }
+    for step in plan.steps {
+      table.add(step.name.text, "\(step.shape)", step.from.name, stored(step, plan), step.reason)
+    }
     return table.text() + "\n\n" + total(plan)
   }
 
@@ -19,18 +20,21 @@ enum PlanTable {
       .init(title: "plan"), .init(title: "tensors", alignsRight: true), .init(title: "bytes", alignsRight: true),
       .init(title: "because", isFlexible: true),
     ])
-    var formats: [BlockFormat] = []
-    for step in plan.steps where !formats.contains(step.to) { formats.append(step.to) }
-    for format in formats {
-      let group = plan.steps.filter { $0.to == format }
+    var types: [String] = []
+    for step in plan.steps where !types.contains(stored(step, plan)) { types.append(stored(step, plan)) }
+    for type in types {
+      let group = plan.steps.filter { stored($0, plan) == type }
       var reasons: [String] = []
       for step in group where !reasons.contains(step.reason) { reasons.append(step.reason) }
-      let bytes = group.reduce(0) { $0 + (format.byteCount(elements: $1.shape.columns) ?? 0) * $1.shape.rows }
       table.add(
-        format.name, "\(group.count)", Format.bytes(bytes),
+        type, "\(group.count)", Format.bytes(group.reduce(0) { $0 + plan.byteCount(of: $1) }),
         reasons.prefix(3).joined(separator: "; ") + (reasons.count > 3 ? "; …" : ""))
     }
     return table.text() + "\n" + total(plan)
+  }
+
+  static func stored(_ step: QuantizationPlan.Step, _ plan: QuantizationPlan) -> String {
+    step.isPacked ? plan.packing?.label ?? step.to.name : step.to.name
   }
 
   private static func total(_ plan: QuantizationPlan) -> String {
