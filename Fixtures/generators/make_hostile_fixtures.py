@@ -62,7 +62,7 @@ torch_zip("build_setstate.pt", b"\x80\x02csubprocess\nPopen\n)\x81}b.", "subproc
 torch_zip("huge_string.pt", b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x", "too early")
 torch_zip("memo_flood.pt", b"\x80\x02" + b"".join(b"N" + b"r" + struct.pack("<I", 2**32 - 1 - i) for i in range(1000)), "too early")
 torch_zip("deep_nesting.pt", b"\x80\x02" + b"(" * 200000 + b"t" * 200000 + b".", "no dictionary")
-torch_zip("dup_flood.pt", b"\x80\x02]" + b"(" + b"2" * 3000 + b"e.", "no dictionary")
+torch_zip("dup_flood.pt", b"\x80\x02]" + b"(" + b"2" * 3000 + b"e.", "does not fit")
 bad("two_pickles.pdparams", pickle.dumps({"a": 1}, 2) + pickle.dumps(System(), 2), "another one")
 bad("legacy_os_system.bin", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03." + pickle.dumps(System(), 2),
     "posix.system", "not run")
@@ -135,5 +135,7 @@ bad("table.index", b"\0" * 8 + (varint(0) + varint(8) + varint(2**40) + varint(2
     + struct.pack("<Q", 0xDB4775248B80FB57), "outside the file")
 dims = field(1, field(1, b"t") + field(2, field(1, 2**40) + field(1, 2**40) + field(2, b"Float32") + field(3, b"abcd")))
 bad("dims.ckpt", dims, "shape")
+
+bad("empty.bin", b"", "it is empty")
 
 (ROOT / "expected.json").write_text(json.dumps(ROWS, indent=1) + "\n")

@@ -8,7 +8,8 @@ extension QuantizedGroup {
     guard let stateTensor = stateNames.lazy.compactMap({ tensors[path + $0] }).first, stateTensor.byteCount <= 1 << 16
     else { throw fail("its quant_state is missing beside it") }
     let text = try bytes(of: stateTensor)
-    guard let state = try? JSONValue.parse(text), let blockSize = state["blocksize"]?.int, (1...1 << 24).contains(blockSize),
+    guard let state = try? JSONValue.parse(text), let blockSize = state["blocksize"]?.int,
+      (1...1 << 24).contains(blockSize),
       let dimensions = state["shape"]?.array?.compactMap(\.int), let shape = Shape(dimensions)
     else { throw fail("its quant_state does not say blocksize and shape") }
     let count = shape.elementCount

@@ -77,7 +77,9 @@ struct QuantizedGroup {
 
   /// Small tensors only: what is read when a file is opened must not grow with it.
   func bytes(of tensor: TensorRef) throws(ContainerError) -> [UInt8] {
-    guard tensor.byteCount <= 1 << 26 else { throw fail("\(tensor.name) of \(tensor.byteCount) bytes is no small table") }
+    guard tensor.byteCount <= 1 << 26 else {
+      throw fail("\(tensor.name) of \(tensor.byteCount) bytes is no small table")
+    }
     do throws(FileError) { return try tensor.readAll() } catch { throw .file(error) }
   }
 

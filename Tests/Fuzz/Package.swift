@@ -37,7 +37,8 @@ let package = Package(
     + containers.map { layer($0, uses: ["Bytes", "IR", "Archives", system], at: "Containers/" + $0) }
     + [
       .executableTarget(
-        name: "fuzz", dependencies: ["Bytes", "IR", "QuantizedWeights", system] + containers.map { .init(stringLiteral: $0) },
+        name: "fuzz",
+        dependencies: ["Bytes", "IR", "QuantizedWeights", system] + containers.map { .init(stringLiteral: $0) },
         path: "Harness", swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],
         linkerSettings: [.unsafeFlags(instrumented)])
     ]

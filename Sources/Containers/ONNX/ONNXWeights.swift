@@ -108,7 +108,8 @@ struct ONNXWeights {
     else { throw fail(x.name, "scale \(scale.shape) and axis \(axis) do not fit \(x.shape)") }
     var isBlocked = false
     if !isForAll {
-      isBlocked = block > 0 && block <= 1 << 24 && scale.shape.dimensions.count == dimensions.count && dimensions.count > 0
+      isBlocked =
+        block > 0 && block <= 1 << 24 && scale.shape.dimensions.count == dimensions.count && dimensions.count > 0
       let wanted = isBlocked ? (dimensions[axis] + block - 1) / block : dimensions[axis]
       let found = isBlocked ? scale.shape.dimensions[axis] : scale.shape.elementCount
       let others =
