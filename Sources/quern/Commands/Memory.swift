@@ -124,7 +124,9 @@ struct MemoryCommand: ParsableCommand {
         }
       case .bits:
         // Wider than it is, a model only wastes.
-        let shapes = try RecipeBook().recipes.map { try ModelShape(model, recipe: $0.name) }.filter {
+        let shapes = try RecipeBook().recipes.filter { $0.packing == nil }.map {
+          try ModelShape(model, recipe: $0.name)
+        }.filter {
           $0.bitsPerWeight < ModelShape(model).bitsPerWeight
         }
         return try usage { () throws(FootprintError) in
