@@ -61,6 +61,8 @@ public struct PanelSource: TensorSource {
     owner = cache.register()
   }
 
+  public var forwardOffset: Int? { base.forwardOffset }
+
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var row = rows.lowerBound
     while row < rows.upperBound {

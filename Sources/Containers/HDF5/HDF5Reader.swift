@@ -95,6 +95,7 @@ struct HDF5Heap {
 struct HDF5ObjectHeader {
   struct Message {
     let type: Int
+    let flags: UInt8
     /// Of the message's data, in the file.
     let offset: Int
     let byteCount: Int
@@ -152,7 +153,7 @@ struct HDF5ObjectHeader {
             blocks.append(place..<place + length)
           }
         } else {
-          messages.append(Message(type: type, offset: block.lowerBound + data, byteCount: count))
+          messages.append(Message(type: type, flags: bytes[sizeAt + 2], offset: block.lowerBound + data, byteCount: count))
         }
         guard messages.count <= limit else { throw reader.fault("too many messages", at: offset) }
         at = data + count
