@@ -15,6 +15,7 @@ public final class InputFile: Sendable {
     case stored(FileDescriptor)
     case expanded(ExpandedBytes)
     case memory([UInt8])
+    case part(InputFile, offset: Int)
   }
 
   public convenience init(_ path: FilePath) throws(FileError) {
@@ -34,6 +35,18 @@ public final class InputFile: Sendable {
     content = .expanded(ExpandedBytes(decoder, byteCount: byteCount, path: path))
   }
 
+  /// A part of another file, known to lie in it, that reads like one of its own; `path` is that file's, for errors.
+  public convenience init(part range: Range<Int>, of file: InputFile) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= file.byteCount, "a part outside its file")
+    self.init(content: .part(file, offset: range.lowerBound), byteCount: range.count, path: file.path)
+  }
+
+  private init(content: Content, byteCount: Int, path: FilePath) {
+    self.path = path
+    self.byteCount = byteCount
+    self.content = content
+  }
+
   /// A small part of a file that was expanded as a whole; `path` is that file's, for errors.
   public init(expanded bytes: [UInt8], path: FilePath) {
     self.path = path
@@ -42,7 +55,13 @@ public final class InputFile: Sendable {
   }
 
   /// Whether its bytes come from a decoder, which makes it dear to go back.
-  public var readsForward: Bool { if case .expanded = content { true } else { false } }
+  public var readsForward: Bool {
+    switch content {
+    case .expanded: true
+    case .part(let file, _): file.readsForward
+    case .stored, .memory: false
+    }
+  }
 
   /// The file as it is, compressed or not.
   private init(asStored path: FilePath) throws(FileError) {
@@ -78,6 +97,7 @@ public final class InputFile: Sendable {
     let descriptor: FileDescriptor
     switch content {
     case .expanded(let expanded): return try expanded.read(at: offset, into: &bytes)
+    case .part(let file, let start): return try file.read(at: start + offset, into: &bytes)
     case .memory(let held): return bytes.copy(from: held.rawSpan.extracting(offset..<offset + wanted))
     case .stored(let stored): descriptor = stored
     }

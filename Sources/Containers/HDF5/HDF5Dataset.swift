@@ -115,7 +115,9 @@ struct HDF5Dataset {
     let addressAt = kindAt + 1 + skip
     if try reader.isUndefined(at: addressAt) { return HDF5FillSource(element: fill) }
     let address = try reader.address(at: addressAt)
-    guard let grid = HDF5ChunkGrid(now: shape.dimensions, most: most, sizes: sizes) else { throw fault("chunks of \(sizes)", at: offset) }
+    guard let grid = HDF5ChunkGrid(now: shape.dimensions, most: most, sizes: sizes) else {
+      throw fault("chunks of \(sizes)", at: offset)
+    }
     var chunks: [HDF5ChunkedSource.Chunk] = []
     func add(_ start: [Int], _ address: Int, _ stored: Int, _ skipped: UInt32) throws(ContainerError) {
       guard zip(start, shape.dimensions).allSatisfy({ $0 < $1 }) else { return }

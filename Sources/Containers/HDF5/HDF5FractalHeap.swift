@@ -59,7 +59,9 @@ struct HDF5FractalHeap {
     let count = id[(1 + placeWidth)..<1 + placeWidth + lengthWidth].reversed().reduce(0) { $0 << 8 | Int($1) }
     guard place >= 0 else { throw reader.fault("an object outside its heap", at: offset) }
     if rootRows == 0 {
-      guard place < firstBlock, count <= firstBlock - place else { throw reader.fault("an object outside its heap", at: offset) }
+      guard place < firstBlock, count <= firstBlock - place else {
+        throw reader.fault("an object outside its heap", at: offset)
+      }
       try reader.expect("FHDB", at: root)
       return (root + place, count)
     }

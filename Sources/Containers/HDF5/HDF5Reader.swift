@@ -153,7 +153,8 @@ struct HDF5ObjectHeader {
             blocks.append(place..<place + length)
           }
         } else {
-          messages.append(Message(type: type, flags: bytes[sizeAt + 2], offset: block.lowerBound + data, byteCount: count))
+          messages.append(
+            Message(type: type, flags: bytes[sizeAt + 2], offset: block.lowerBound + data, byteCount: count))
         }
         guard messages.count <= limit else { throw reader.fault("too many messages", at: offset) }
         at = data + count

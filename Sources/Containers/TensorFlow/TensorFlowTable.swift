@@ -49,7 +49,9 @@ struct TensorFlowTable {
   }
 
   private func read(_ range: Range<Int>, in other: InputFile? = nil) throws(ContainerError) -> [UInt8] {
-    do throws(FileError) { return try (other ?? file).read(at: range.lowerBound, count: range.count) } catch { throw .file(error) }
+    do throws(FileError) { return try (other ?? file).read(at: range.lowerBound, count: range.count) } catch {
+      throw .file(error)
+    }
   }
 
   private func varint(_ bytes: [UInt8], _ place: inout Int, base: Int) throws(ContainerError) -> Int {

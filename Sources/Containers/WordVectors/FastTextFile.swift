@@ -31,7 +31,8 @@ public struct FastTextFile: Sendable {
     return (1...1 << 16).contains(numbers[0]) && numbers[1...5].allSatisfy { (0...1 << 20).contains($0) }
       && (1...3).contains(numbers[6]) && (1...3).contains(numbers[7]) && numbers[8...11].allSatisfy { $0 >= 0 }
       && numbers[9] <= numbers[10] && threshold >= 0 && threshold <= 1 && counts[0] > 0
-      && counts[1] >= 0 && counts[2] >= 0 && counts[1] + counts[2] == counts[0] && head.integer(at: 68, as: Int64.self) >= 0
+      && counts[1] >= 0 && counts[2] >= 0 && counts[1] + counts[2] == counts[0]
+      && head.integer(at: 68, as: Int64.self) >= 0
   }
 
   public init(_ path: FilePath, limits: Limits = Limits()) throws(ContainerError) {
