@@ -88,6 +88,7 @@ let package = Package(
       swiftSettings: safe),
 
     tests(of: "Bytes"),
+    tests(of: "Archives", uses: ["Bytes", "ContainerTesting", system]),
     // What is fuzzed, shared with the nested package Tests/Fuzz, so that findings are read again by every test run.
     layer(
       "FuzzedReaders",

@@ -28,10 +28,10 @@ def answer(name, tensors):
     save_file({k: np.array(v, order="C", copy=True) for k, v in tensors.items()}, ROOT / f"{name}.answer.safetensors")
 
 
-def hdf5_indices():
+def hdf5_indices(name, libver):
     """One dataset for every index of chunks, and groups whose links lie in a fractal heap."""
     tensors = {}
-    with h5py.File(ROOT / "latest.h5", "w", libver="latest") as file:
+    with h5py.File(ROOT / name, "w", libver=libver) as file:
         def put(name, value, **options):
             tensors[name] = value
             return file.create_dataset(name, data=value, **options)
@@ -59,8 +59,10 @@ def hdf5_indices():
         tensors["typed"] = f32(4)
         file.create_dataset("typed", data=tensors["typed"], dtype=file["named_type"])
         file.attrs["backend"] = "jax"
-    answer("latest.h5", tensors)
+    answer(name, tensors)
 
+
+def hdf5_early():
     tensors = {}
     with h5py.File(ROOT / "early.h5", "w", libver="earliest") as file:
         sparse = file.create_dataset("sparse", (7, 9), np.float64, chunks=(2, 4), fillvalue=0.25, maxshape=(None, None))
@@ -164,5 +166,8 @@ def snappy_index():
     answer("snappy.index", tensors)
 
 
-for make in (hdf5_indices, hdf5_implicit, compressed_npz, zstd_files, snappy_index):
+# HDF5 2 lays compressed chunks out in another version than those before.
+hdf5_indices("latest.h5", "latest")
+hdf5_indices("v110.h5", ("v110", "v110"))
+for make in (hdf5_early, hdf5_implicit, compressed_npz, zstd_files, snappy_index):
     make()

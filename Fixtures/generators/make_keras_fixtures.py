@@ -44,6 +44,6 @@ tree = {"params": {"Dense_0": {"kernel": jax.random.normal(key, (4, 3)), "bias":
                    "Embed_0": {"embedding": jax.random.normal(key, (5, 2)).astype(jnp.float16)}},
         "step": jnp.int32(7)}
 (ROOT / "flax-real.msgpack").write_bytes(flax.serialization.to_bytes(tree))
-flat = {"params/Dense_0/kernel": tree["params"]["Dense_0"]["kernel"], "params/Dense_0/bias": tree["params"]["Dense_0"]["bias"],
-        "params/Embed_0/embedding": tree["params"]["Embed_0"]["embedding"], "step": tree["step"]}
+flat = {"params.Dense_0.kernel": tree["params"]["Dense_0"]["kernel"], "params.Dense_0.bias": tree["params"]["Dense_0"]["bias"],
+        "params.Embed_0.embedding": tree["params"]["Embed_0"]["embedding"], "step": tree["step"]}
 save_jax({k: jnp.asarray(v) for k, v in flat.items()}, str(ROOT / "flax-real.msgpack.answer.safetensors"))

@@ -31,6 +31,7 @@ RULES = [
     ("numpy/bad/", "generators/make_numpy_fixtures.py", "each rule of Formats/Specs/numpy.md is enforced"),
     ("containers/", "generators/make_container_fixtures.py", "every container is read as its own library reads it"),
     ("containers/latest.h5", "generators/make_expanded_fixtures.py", "every index of chunks and large groups of HDF5 are read"),
+    ("containers/v110.h5", "generators/make_expanded_fixtures.py", "every index of chunks and large groups of HDF5 are read"),
     ("containers/early.h5", "generators/make_expanded_fixtures.py", "fill values, LZF and many links of HDF5 are read"),
     ("containers/implicit.h5", "generators/make_expanded_fixtures.py", "chunks without an index are read"),
     ("containers/deflated.npz", "generators/make_expanded_fixtures.py", "compressed arrays are expanded as they are read"),

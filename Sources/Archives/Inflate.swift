@@ -61,7 +61,7 @@ public enum Inflate {
   }
 }
 
-/// Expands DEFLATE data that lies in a file, forwards; keeps up to 256 of its states to go on from, so that going back
+/// Expands DEFLATE data that lies in a file, forwards; keeps up to 32 of its states to go on from, so that going back
 /// costs a little of the way only.
 public struct InflateDecoder: ForwardDecoder {
   private struct Stop: Sendable {
@@ -77,13 +77,14 @@ public struct InflateDecoder: ForwardDecoder {
 
   private static let pieceByteCount = 1 << 18
   private static let historyByteCount = 1 << 15
-  private static let stopCount = 256
+  private static let stopCount = 32
+  private static let firstStopDistance = 1 << 21
 
   private let file: InputFile
   private let range: Range<Int>
   private var current: Stop
   private var stops: [Stop]
-  private var stopDistance = 1 << 21
+  private var stopDistance = firstStopDistance
 
   public var position: Int { current.position }
 
@@ -134,5 +135,11 @@ public struct InflateDecoder: ForwardDecoder {
     guard let nearest = stops.last(where: { $0.position <= offset }) else { return }
     if current.position <= offset, current.position >= nearest.position { return }
     current = nearest
+  }
+
+  public mutating func rewind() {
+    stops = [stops[0]]
+    stopDistance = Self.firstStopDistance
+    current = stops[0]
   }
 }

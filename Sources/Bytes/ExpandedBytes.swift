@@ -1,29 +1,77 @@
 import SystemPackage
 import Synchronization
 
-/// What a decoder makes, read at any place by any thread, though the decoder only runs forwards.
-///
-/// The last 16 MiB are kept, so that headers may be read to and fro and threads may run ahead of each other. Going back
-/// further means expanding again from the decoder's last beginning; who reads in the file's order never does. A file
-/// whose order is so unlucky that it would be expanded a hundred times over is refused with that reason.
-final class ExpandedBytes: Sendable {
-  private static let windowByteCount = 1 << 18
+/// The last pieces that decoders made, 16 MiB of them, whatever the number of files that share it.
+public final class ExpandedCache: Sendable {
+  static let windowByteCount = 1 << 18
   private static let windowCount = 64
-  /// Bytes that may be expanded whatever the file's size.
-  private static let freeByteCount = 1 << 32
 
-  private struct Window {
+  struct Window: Sendable {
     /// In the expanded bytes; it ends where the next multiple of the window's size is, or with the file.
-    var start: Int
-    var bytes: [UInt8]
-    var lastUse: Int
+    let start: Int
+    let bytes: [UInt8]
+  }
+
+  private struct Key: Hashable {
+    let owner: Int
+    let number: Int
   }
 
   private struct State {
-    var decoder: any ForwardDecoder
-    /// By the number of the window; those that begin in the middle are what followed a fresh start.
-    var windows: [Int: Window] = [:]
+    var ownerCount = 0
     var useCount = 0
+    var windows: [Key: (window: Window, lastUse: Int)] = [:]
+  }
+
+  private let state = Mutex(State())
+
+  public init() {}
+
+  func register() -> Int {
+    state.withLock {
+      $0.ownerCount += 1
+      return $0.ownerCount
+    }
+  }
+
+  /// The window that holds the byte at `offset`, if it is still here.
+  func window(of owner: Int, at offset: Int) -> Window? {
+    state.withLock { state in
+      let key = Key(owner: owner, number: offset / Self.windowByteCount)
+      // One that begins in its middle is what followed a fresh start.
+      guard let window = state.windows[key]?.window, window.start <= offset else { return nil }
+      state.useCount += 1
+      state.windows[key]?.lastUse = state.useCount
+      return window
+    }
+  }
+
+  func keep(_ window: Window, of owner: Int) {
+    state.withLock { state in
+      let key = Key(owner: owner, number: window.start / Self.windowByteCount)
+      if let held = state.windows[key]?.window, held.start <= window.start { return }
+      if state.windows.count >= Self.windowCount, state.windows[key] == nil,
+        let oldest = state.windows.min(by: { $0.value.lastUse < $1.value.lastUse })
+      {
+        state.windows[oldest.key] = nil
+      }
+      state.useCount += 1
+      state.windows[key] = (window, state.useCount)
+    }
+  }
+}
+
+/// What a decoder makes, read at any place by any thread, though the decoder only runs forwards.
+///
+/// The last pieces are kept, so that headers may be read to and fro and threads may run ahead of each other. Going back
+/// further means expanding again from the decoder's last beginning; who reads in the file's order never does. A file
+/// whose order is so unlucky that it would be expanded a hundred times over is refused with that reason.
+final class ExpandedBytes: Sendable {
+  /// Bytes that may be expanded whatever the file's size.
+  private static let freeByteCount = 1 << 32
+
+  private struct State {
+    var decoder: any ForwardDecoder
     var expandedByteCount = 0
     /// What the decoder made beyond the last window.
     var rest: [UInt8] = []
@@ -33,11 +81,15 @@ final class ExpandedBytes: Sendable {
 
   private let path: FilePath
   let byteCount: Int
+  private let cache: ExpandedCache
+  private let owner: Int
   private let state: Mutex<State>
 
-  init(_ decoder: any ForwardDecoder, byteCount: Int, path: FilePath) {
+  init(_ decoder: any ForwardDecoder, byteCount: Int, path: FilePath, cache: ExpandedCache) {
     self.path = path
     self.byteCount = byteCount
+    self.cache = cache
+    owner = cache.register()
     state = Mutex(State(decoder: decoder))
   }
 
@@ -46,7 +98,12 @@ final class ExpandedBytes: Sendable {
     let wanted = bytes.byteCount
     var done = 0
     while done < wanted {
-      let window = try window(at: offset + done)
+      let window: ExpandedCache.Window
+      if let held = cache.window(of: owner, at: offset + done) {
+        window = held
+      } else {
+        window = try makeWindow(at: offset + done)
+      }
       let from = offset + done - window.start
       let count = min(window.bytes.count - from, wanted - done)
       bytes.copy(from: window.bytes.rawSpan.extracting(from..<from + count), at: done)
@@ -54,14 +111,10 @@ final class ExpandedBytes: Sendable {
     }
   }
 
-  private func window(at offset: Int) throws(FileError) -> Window {
-    let number = offset / Self.windowByteCount
-    return try state.withLock { (state) throws(FileError) in
-      state.useCount += 1
-      if let window = state.windows[number], window.start <= offset {
-        state.windows[number]?.lastUse = state.useCount
-        return window
-      }
+  private func makeWindow(at offset: Int) throws(FileError) -> ExpandedCache.Window {
+    try state.withLock { (state) throws(FileError) in
+      // Whoever held the lock may have made it.
+      if let window = cache.window(of: owner, at: offset) { return window }
       if let failure = state.failure { throw failure }
       let end = state.decoder.position
       var start = end - state.rest.count
@@ -71,23 +124,29 @@ final class ExpandedBytes: Sendable {
         start = state.decoder.position
       }
       while true {
-        let window: Window
-        do throws(FileError) { window = try makeWindow(from: start, &state) } catch {
+        let window: ExpandedCache.Window
+        do throws(FileError) { window = try nextWindow(from: start, &state) } catch {
           state.failure = error
           throw error
         }
-        keep(window, &state)
-        if start + window.bytes.count > offset { return window }
+        cache.keep(window, of: owner)
         start += window.bytes.count
+        if start == byteCount {
+          // Most files are read once: what the decoder holds is given back.
+          state.rest = []
+          state.decoder.rewind()
+        }
+        if start > offset { return window }
       }
     }
   }
 
   /// Expands up to the window's end.
-  private func makeWindow(from start: Int, _ state: inout State) throws(FileError) -> Window {
-    let end = min((start / Self.windowByteCount + 1) * Self.windowByteCount, byteCount)
+  private func nextWindow(from start: Int, _ state: inout State) throws(FileError) -> ExpandedCache.Window {
+    let size = ExpandedCache.windowByteCount
+    let end = min((start / size + 1) * size, byteCount)
     var bytes = state.rest
-    bytes.reserveCapacity(Self.windowByteCount)
+    bytes.reserveCapacity(size)
     while bytes.count < end - start {
       let more = try state.decoder.next()
       guard !more.isEmpty else {
@@ -102,17 +161,6 @@ final class ExpandedBytes: Sendable {
     }
     state.rest = Array(bytes[(end - start)...])
     bytes.removeLast(bytes.count - (end - start))
-    return Window(start: start, bytes: bytes, lastUse: state.useCount)
-  }
-
-  private func keep(_ window: Window, _ state: inout State) {
-    let number = window.start / Self.windowByteCount
-    if let held = state.windows[number], held.start <= window.start { return }
-    if state.windows.count >= Self.windowCount, state.windows[number] == nil,
-      let oldest = state.windows.min(by: { $0.value.lastUse < $1.value.lastUse })
-    {
-      state.windows[oldest.key] = nil
-    }
-    state.windows[number] = window
+    return .init(start: start, bytes: bytes)
   }
 }

@@ -6,4 +6,6 @@ public protocol ForwardDecoder: Sendable {
   mutating func next() throws(FileError) -> [UInt8]
   /// Moves to a place at or before `offset`: stays where that is nearest, else goes to the nearest it can begin from.
   mutating func approach(_ offset: Int)
+  /// Goes to the beginning and gives back what it held.
+  mutating func rewind()
 }

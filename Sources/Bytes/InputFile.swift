@@ -29,10 +29,13 @@ public final class InputFile: Sendable {
   }
 
   /// What a decoder makes of a part of another file; `path` is that file's, for errors.
-  public init(_ decoder: any ForwardDecoder, byteCount: Int, path: FilePath) {
+  /// Parts that share a cache share its bounds.
+  public init(
+    _ decoder: any ForwardDecoder, byteCount: Int, path: FilePath, cache: ExpandedCache = ExpandedCache()
+  ) {
     self.path = path
     self.byteCount = byteCount
-    content = .expanded(ExpandedBytes(decoder, byteCount: byteCount, path: path))
+    content = .expanded(ExpandedBytes(decoder, byteCount: byteCount, path: path, cache: cache))
   }
 
   /// A part of another file, known to lie in it, that reads like one of its own; `path` is that file's, for errors.
@@ -68,7 +71,8 @@ public final class InputFile: Sendable {
     self.path = path
     let descriptor: FileDescriptor
     do {
-      descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+      // Without waiting for who might write to a pipe of that name.
+      descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
     } catch {
       throw .system(operation: "open", path: path, errno: error as? Errno ?? .ioError)
     }

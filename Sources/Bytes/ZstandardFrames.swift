@@ -83,12 +83,15 @@ struct ZstandardFrames: Sendable {
 
   /// Expands a frame that does not say how long it is, keeping nothing.
   private func expandedByteCount(of range: Range<Int>, limit: Int) throws(FileError) -> Int {
-    var reader = ZstandardReader(file, offset: range.lowerBound)
+    var reader = ZstandardReader(file, range: range)
     var count = 0
-    while reader.offset < range.upperBound || !reader.isBetweenFrames {
-      count += try reader.next().count
+    while true {
+      let piece = try reader.next()
+      if piece.isEmpty { break }
+      count += piece.count
       guard count <= limit else { throw .compression(path: file.path, .tooLarge(limit: limit)) }
     }
+    guard !reader.isFrameOpen else { throw damaged("a frame is cut off", at: range.lowerBound) }
     return count
   }
 }
@@ -100,25 +103,26 @@ struct ZstandardReader {
   private var input: [UInt8] = []
   private var position = 0
   private var inputOffset: Int
+  private let end: Int
   /// Whether the last piece filled all the room: then more may follow without further input.
   private var mayHoldMore = false
 
-  init(_ file: InputFile, offset: Int) {
+  /// - Parameter range: of whole frames, known to lie in the file.
+  init(_ file: InputFile, range: Range<Int>) {
     self.file = file
-    inputOffset = offset
+    inputOffset = range.lowerBound
+    end = range.upperBound
   }
 
-  /// Of the first byte that was not used.
-  var offset: Int { inputOffset + position }
-  var isBetweenFrames: Bool { !stream.isFrameOpen && !mayHoldMore }
+  var isFrameOpen: Bool { stream.isFrameOpen }
 
-  /// The next piece; empty at the end of the file only.
+  /// The next piece; empty at the end of the range only.
   mutating func next() throws(FileError) -> [UInt8] {
     while true {
       if position == input.count, !mayHoldMore {
         inputOffset += input.count
         position = 0
-        input = try file.read(at: inputOffset, count: min(1 << 17, file.byteCount - inputOffset))
+        input = try file.read(at: inputOffset, count: min(1 << 17, end - inputOffset))
         if input.isEmpty { return [] }
       }
       let output: [UInt8]
@@ -135,7 +139,8 @@ struct ZstandardReader {
 struct ZstandardDecoder: ForwardDecoder {
   private let file: InputFile
   private let frames: ZstandardFrames
-  private var reader: Reader
+  /// Made when something is read.
+  private var reader: Reader?
   private(set) var position = 0
 
   /// libzstd's state, which one thread at a time uses: `ExpandedBytes` holds a lock over it.
@@ -147,11 +152,14 @@ struct ZstandardDecoder: ForwardDecoder {
   init(_ frames: ZstandardFrames, of file: InputFile) {
     self.file = file
     self.frames = frames
-    reader = Reader(ZstandardReader(file, offset: frames.frames.first?.offset ?? file.byteCount))
   }
 
+  private func reader(from offset: Int) -> Reader { Reader(ZstandardReader(file, range: offset..<file.byteCount)) }
+
   mutating func next() throws(FileError) -> [UInt8] {
-    let bytes = try reader.value.next()
+    let current = reader ?? reader(from: frames.frames.first?.offset ?? file.byteCount)
+    reader = current
+    let bytes = try current.value.next()
     position += bytes.count
     return bytes
   }
@@ -167,7 +175,12 @@ struct ZstandardDecoder: ForwardDecoder {
     guard low > 0 else { return }
     let frame = starts[low - 1]
     if position <= offset, position >= frame.start { return }
-    reader = Reader(ZstandardReader(file, offset: frame.offset))
+    reader = reader(from: frame.offset)
     position = frame.start
+  }
+
+  mutating func rewind() {
+    reader = nil
+    position = 0
   }
 }

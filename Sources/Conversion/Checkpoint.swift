@@ -48,10 +48,7 @@ public struct Checkpoint: Sendable {
         path: path, container: .configuration, contents: ContainerContents(tensors: [], fileByteCount: 0),
         configuration: json, companions: [:])
     }
-    throw .unrecognized(
-      path: path,
-      detail: "neither GGUF nor safetensors nor any other container that is read, nor a config.json; it starts with "
-        + shown(start.head))
+    throw .unrecognized(path: path, detail: ForeignFile.description(of: start.head))
   }
 
   private static func open(directory path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
@@ -209,9 +206,5 @@ public struct Checkpoint: Sendable {
       }
       return object
     } catch { throw .json(path: path, error) }
-  }
-
-  private static func shown(_ head: [UInt8]) -> String {
-    head.isEmpty ? "nothing: it is empty" : head.prefix(8).map { "0x" + String($0, radix: 16) }.joined(separator: " ")
   }
 }

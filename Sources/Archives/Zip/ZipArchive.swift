@@ -27,6 +27,7 @@ public struct ZipArchive: Sendable {
   public let entries: [Entry]
   private let index: [ByteString: Int]
   private let end: ZipEnd
+  private let cache = ExpandedCache()
 
   public subscript(name: ByteString) -> Entry? { index[name].map { entries[$0] } }
 
@@ -79,7 +80,7 @@ public struct ZipArchive: Sendable {
         reason: "\(entry.storedByteCount) compressed bytes cannot be \(entry.byteCount)", offset: entry.recordOffset)
     }
     let decoder = InflateDecoder(file, range: start..<start + entry.storedByteCount)
-    return (InputFile(decoder, byteCount: entry.byteCount, path: file.path), 0..<entry.byteCount)
+    return (InputFile(decoder, byteCount: entry.byteCount, path: file.path, cache: cache), 0..<entry.byteCount)
   }
 
   /// Where the entry's bytes begin in the file, compressed or not.

@@ -32,7 +32,7 @@ struct HDF5Dataset {
       }
       if kind == 1 { return try contiguous(addressAt: offset + 8, rowByteCount) }
       return try chunked(treeAt: offset + 8, sizesAt: offset + 8 + reader.offsetSize, rank: rank)
-    case 3, 4:
+    case 3, 4, 5:
       switch try reader.number(at: offset + 1, count: 1) {
       case 0: return try compact(at: offset + 4, count: try reader.number(at: offset + 2, count: 2), rowByteCount)
       case 1: return try contiguous(addressAt: offset + 2, rowByteCount)

@@ -26,6 +26,10 @@ struct HDF5Reader: Sendable {
     let addresses = isOld ? 24 + (version == 1 ? 4 : 0) : 12
     let base = try start.number(at: addresses, count: offsetSize)
     let reader = HDF5Reader(file: file, offsetSize: offsetSize, lengthSize: lengthSize, base: base)
+    let end = try start.number(at: addresses + 2 * offsetSize, count: offsetSize)
+    guard end <= file.byteCount else {
+      throw start.fault("it is cut off at \(file.byteCount) of \(end) bytes; fetch the file again", at: 0)
+    }
     // Old: base, free space, end, driver, then the root's entry of name and header. New: base, extension, end, root.
     let root = addresses + (isOld ? 5 : 3) * offsetSize
     return (reader, try reader.address(at: root))
