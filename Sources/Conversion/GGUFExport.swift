@@ -92,7 +92,7 @@ public struct GGUFExport: Sendable {
         tensors.append(
           TensorRef(
             name: "rope_freqs.weight", shape: .vector(rotary.frequencyFactors.count), format: .f32, source: source))
-      case .none, .linear, .yarn: break
+      case .none, .linear, .yarn, .dynamic, .dynamicByPowers, .longRope: break
       }
     } catch { throw .inexpressible("\(error)") }
     return tensors
