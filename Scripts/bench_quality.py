@@ -57,7 +57,7 @@ class Peer:
                 wikitext = file.read()
         fixture = os.path.join(ROOT, "Fixtures/models/kjv-llama")
         if name == "kjv-llama":
-            self.context, self.windows = 256, None
+            self.context, self.windows = 256, 64
             self.gguf = self.path("F16.gguf")
             if not os.path.exists(self.gguf):
                 call(options.quern, "convert", fixture, "-o", self.gguf, "--dtype", "f16")
