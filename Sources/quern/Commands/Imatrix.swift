@@ -48,7 +48,7 @@ struct Imatrix: ParsableCommand {
 
   func run() throws {
     let processor = try common.processor()
-    let opened = try OpenedModel(model)
+    let opened = try OpenedModel(model, common)
     let cut = try opened.windows(of: text, context: context, limit: windows)
     let file = try AtomicFile(output, overwrites: force)
     let start = Clock.now()

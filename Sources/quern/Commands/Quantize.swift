@@ -54,7 +54,7 @@ struct Quantize: ParsableCommand {
     let importance = try imatrix.map { path throws(ImportanceError) in try ImportanceFile.read(path) }
     // Mistakes in the call are told before a model is opened.
     _ = try planning.chosenRecipe()
-    let opened = try OpenedModel(model)
+    let opened = try OpenedModel(model, common)
     let windows = try calibration.windows(opened)
     if allocation.isWanted, windows == nil {
       throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
@@ -125,7 +125,8 @@ struct Quantize: ParsableCommand {
     _ opened: OpenedModel, _ output: FilePath, on windows: Windows, _ processor: Processor
   ) throws -> (text: String, json: JSONObject) {
     let reference = try RunningModel(opened, arithmetic: .fast, processor: processor, isQuiet: common.json)
-    let candidate = try RunningModel(output, arithmetic: .fast, processor: processor, isQuiet: common.json)
+    let candidate = try RunningModel(
+      OpenedModel(output, common), arithmetic: .fast, processor: processor, isQuiet: common.json)
     let progress = Progress("verify", total: windows.count, unit: .windows, isShown: !common.json)
     let result = try Verification(
       reference: reference.transformer, candidate: candidate.transformer, windows: windows, kernels: processor.kernels,
