@@ -2,6 +2,7 @@ import ArgumentParser
 import Bytes
 import Calibration
 import Conversion
+import Footprint
 import GGUF
 import IR
 import Kernels
@@ -83,7 +84,7 @@ struct Quantize: ParsableCommand {
       }
     }
     try planning.save(plan)
-    if dryRun { return show(plan) }
+    if dryRun { return try show(plan, for: opened) }
     var quantizer: LayerwiseQuantizer?
     if let windows {
       quantizer = try calibration.quantizer(opened, plan: plan, windows: windows, fisher: fisher, processor: processor)
@@ -153,7 +154,7 @@ struct Quantize: ParsableCommand {
     ]
   }
 
-  private func show(_ plan: QuantizationPlan) {
+  private func show(_ plan: QuantizationPlan, for opened: OpenedModel) throws {
     if common.json {
       return printJSON([
         "tensorBytes": .integer(plan.byteCount), "bitsPerWeight": .double(plan.bitsPerWeight),
@@ -167,5 +168,8 @@ struct Quantize: ParsableCommand {
       ])
     }
     print(PlanTable.full(of: plan))
+    if calibration.text == nil, let cost = try ConversionCost(of: plan, for: opened, threads: common.threads) {
+      print("\n" + Format.wrapped("To write it: " + cost.sentence).joined(separator: "\n"))
+    }
   }
 }
