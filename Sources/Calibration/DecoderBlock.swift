@@ -156,7 +156,9 @@ final class BlockRunner {
     case .silu: .silu
     case .gelu: .gelu
     case .geluTanh: .geluTanh
+    case .geluQuick: .geluQuick
     case .relu: .relu
+    case .tanh: .tanh
     }
   }
 

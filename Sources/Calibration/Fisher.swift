@@ -27,7 +27,7 @@ public struct FisherEstimator {
   private let reader: WeightReader
 
   public init(_ model: Model, graph: Graph, processor: Processor) throws(CalibrationError) {
-    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
+    do { configuration = try TransformerConfiguration(calibrating: model.hyperparameters, graph: graph) } catch {
       throw .catalog(error)
     }
     self.model = model

@@ -29,7 +29,7 @@ public final class LayerwiseQuantizer {
     _ model: Model, graph: Graph, plan: QuantizationPlan, windows: [[Int]], fisher: Fisher?,
     settings: FeedbackSettings, processor: Processor
   ) throws(CalibrationError) {
-    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
+    do { configuration = try TransformerConfiguration(calibrating: model.hyperparameters, graph: graph) } catch {
       throw .catalog(error)
     }
     guard let first = windows.first, windows.allSatisfy({ $0.count == first.count }) else {

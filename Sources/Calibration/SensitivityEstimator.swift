@@ -39,7 +39,7 @@ public struct SensitivityEstimator {
   /// Choices for every matrix of the blocks, the embedding and the head. `progress` counts blocks.
   public func run(progress: (Int) -> Void = { _ in }) throws(CalibrationError) -> [TensorChoices] {
     let configuration: TransformerConfiguration
-    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
+    do { configuration = try TransformerConfiguration(calibrating: model.hyperparameters, graph: graph) } catch {
       throw .catalog(error)
     }
     guard let tokens = windows.first?.count else {

@@ -84,7 +84,7 @@ import Testing
     "what the runtime cannot compute is refused",
     arguments: [
       (#""num_key_value_heads": 3"#, "key-value heads"),
-      (#""rope_scaling": {"type": "dynamic", "factor": 2.0}"#, "dynamic"), (#""rope_theta": 0"#, "rope.freq_base"),
+      (#""rope_scaling": {"type": "spiral", "factor": 2.0}"#, "spiral"), (#""rope_theta": 0"#, "rope.freq_base"),
       (#""rope_scaling": {"type": "linear", "factor": 0}"#, "scaling.factor"),
       (#""rope_scaling": {"type": "llama3", "factor": 8.0}"#, "low_freq_factor"),
     ])

@@ -107,6 +107,10 @@ typedef struct quern_attention {
   int causal;
   size_t window;          // keys with query position − key position < window are seen; 0: all
   size_t rowsPerTask;
+  // Added to each visible score, after scale and softcap: bias[head · biasHeadStride + token · biasTokenStride + key],
+  // null for none. A token stride of −1 lets all tokens share one vector over key − query.
+  const float *bias;
+  ptrdiff_t biasHeadStride, biasTokenStride;
 } quern_attention;
 
 typedef enum quern_unary {
@@ -123,10 +127,16 @@ typedef struct quern_rows {
   float epsilon, factor;
   quern_unary unary;
   size_t rowsPerTask;
+  // Norms only: each row of x and out is `parts` rows of `columns` beside each other (0: one), so that `rows` counts
+  // parts; part i takes the weight at i · weightStride.
+  size_t parts, weightStride;
+  // gather and scatterAdd only.
+  const int32_t *index;
+  const float *factors;
 } quern_rows;
 
 // In place on x [tokens, heads · headDim]: the first 2 · pairs elements of each head are rotated by the angles of
-// cosines and sines [position][pairs], row `position` + token. interleaved: pairs (0, 1), (2, 3) …; else (i, i + pairs).
+// cosines and sines [position][pairs]. interleaved: pairs (0, 1), (2, 3) …; else (i, i + pairs).
 typedef struct quern_rope {
   float *x;
   size_t xStride, tokens, heads, headDim, pairs;
@@ -134,6 +144,7 @@ typedef struct quern_rope {
   size_t position;
   int interleaved;
   size_t rowsPerTask;     // shares: ceil(tokens / rowsPerTask)
+  const int32_t *positions;  // [tokens], the row of each token; null: position + token
 } quern_rope;
 
 // What two rows of logits say about one token.
@@ -160,6 +171,8 @@ typedef struct quern_math_table {
   quern_task *scale;            // quern_rows: out = x · factor
   quern_task *softcap;          // quern_rows: out = factor · tanh(x / factor)
   quern_task *addBias;          // quern_rows: out = x + bias
+  quern_task *gather;           // quern_rows: out = x[index], row by row
+  quern_task *scatterAdd;       // quern_rows: out[index] += factors · x, row by row; no index twice
   quern_task *rope;             // quern_rope
   void (*compare)(const float *reference, const float *candidate, size_t count, size_t target, quern_comparison *out);
   void (*exponentials)(const float *x, float *out, size_t count);  // for tests: e^x
