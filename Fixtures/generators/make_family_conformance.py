@@ -70,8 +70,8 @@ causal("llama-dynamic-short", "Llama", decoder(
 causal("llama-yarn-factor", "Llama", decoder(
     tie_word_embeddings=True, rope_parameters=rope(
         "yarn", factor=4.0, original_max_position_embeddings=16, attention_factor=1.3)), old=True)
-causal("llama-yarn-mscale", "Llama", decoder(rope_parameters=rope(
-    "yarn", factor=8.0, original_max_position_embeddings=8, mscale=0.8, mscale_all_dim=0.5, truncate=False)))
+causal("llama-yarn-plain", "Llama", decoder(rope_parameters=rope(
+    "yarn", factor=8.0, original_max_position_embeddings=8)))
 causal("llama-mlp-bias", "Llama", decoder(mlp_bias=True, num_key_value_heads=4, rms_norm_eps=1e-3), old=True)
 causal("llama-gelu", "Llama", decoder(hidden_act="gelu", attention_bias=True))
 causal("mistral-head-dim", "Mistral", decoder(head_dim=16, sliding_window=None), old=True)

@@ -39,8 +39,10 @@ int main(int count, char **words) {
   llama_model *model = llama_model_load_from_file(words[1], model_params);
   if (!model) return 1;
 
-  const bool has_decoder = llama_model_has_decoder(model);
+  char architecture[32] = "";
+  llama_model_meta_val_str(model, "general.architecture", architecture, sizeof architecture);
   const bool has_encoder = llama_model_has_encoder(model);
+  const bool has_decoder = llama_model_has_decoder(model) && std::string(architecture) != "bert";
   llama_context_params params = llama_context_default_params();
   params.n_ctx = 256;
   params.n_threads = params.n_threads_batch = 1;
@@ -51,7 +53,6 @@ int main(int count, char **words) {
   params.swa_full = true;
   llama_context *context = llama_init_from_model(model, params);
   if (!context) return 1;
-  // A model without a causal head says so itself only when it is an encoder.
   const int vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model));
   const int width = llama_model_n_embd(model);
 
