@@ -12,7 +12,7 @@ extension RotaryEmbedding.Scaling {
     switch hyperparameters.string("rope.scaling.type") ?? "none" {
     case "none": self = .none
     case "linear": self = .linear(factor: try reader.factor())
-    case "dynamic": self = .dynamic(factor: try reader.factor(), context: try reader.originalContext())
+    case "dynamic": self = .dynamic(factor: try reader.factor(), context: try reader.context())
     case "dynamic_powers": self = .dynamicByPowers(context: try reader.originalContext())
     case "llama3": self = try reader.llama3()
     case "yarn": self = try reader.yarn()
@@ -40,6 +40,13 @@ private struct ScalingReader {
     let factor = number("factor")
     try require(factor > 0 && factor.isFinite, "factor")
     return factor
+  }
+
+  /// That of the model, whatever it was stretched from.
+  func context() throws(CatalogError) -> Int {
+    let context = hyperparameters.integer("context_length") ?? 0
+    guard context > 0 else { return try originalContext() }
+    return context
   }
 
   func originalContext() throws(CatalogError) -> Int {
@@ -76,11 +83,13 @@ private struct ScalingReader {
     let slow = number("yarn_beta_slow")
     let stated = number("attention_factor")
     var attention = stated > 0 ? stated : nil
-    let scaleOfAll = RotaryEmbedding.scaleOfAll(hyperparameters)
-    let scale = hyperparameters.number("rope.scaling.mscale") ?? scaleOfAll
-    // DeepSeek's: the rest of it is in the scale of the scores.
-    if attention == nil, scale != 0, scaleOfAll != 0 {
-      attention = Self.magnitude(factor, scale) / Self.magnitude(factor, scaleOfAll)
+    if attention == nil, number("mscale_all_dim") != 0 {
+      // DeepSeek's: the rest of it is in the scale of the scores.
+      let scale = number("mscale")
+      if scale != 0 { attention = Self.magnitude(factor, scale) / Self.magnitude(factor, number("mscale_all_dim")) }
+    } else if attention == nil, number("yarn_log_multiplier") != 0 {
+      // What GGUF keeps of it: both of DeepSeek's numbers are the same, and cancel each other.
+      attention = 1
     }
     return .yarn(
       factor: factor, originalContext: context, betaFast: fast > 0 ? fast : 32, betaSlow: slow > 0 ? slow : 1,
@@ -100,8 +109,9 @@ private struct ScalingReader {
     }
     let stated = number("attention_factor")
     let trained = hyperparameters.integer("context_length") ?? context
-    let factor = Double(trained) / Double(context)
-    let computed = factor > 1 ? (1 + log(factor) / log(Double(context))).squareRoot() : 1
+    // Phi-3 says it by its two lengths.
+    let stretched = number("factor") > 1 ? number("factor") : Double(trained) / Double(context)
+    let computed = stretched > 1 ? (1 + log(stretched) / log(Double(context))).squareRoot() : 1
     return .longRope(
       short: short, long: long, originalContext: context, attentionFactor: stated > 0 ? stated : computed)
   }

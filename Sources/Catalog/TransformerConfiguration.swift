@@ -24,10 +24,10 @@ public struct TransformerConfiguration: Sendable {
   public let vocabularySize: Int
   /// The longest the model was trained for; 0 where nothing limits it.
   public let contextLength: Int
-  public let headCount: Int
-  public let keyValueHeadCount: Int
-  public let keyLength: Int
-  public let valueLength: Int
+  public private(set) var headCount: Int
+  public private(set) var keyValueHeadCount: Int
+  public private(set) var keyLength: Int
+  public private(set) var valueLength: Int
   public let normEpsilon: Double
   /// What scores are multiplied by, where it is not 1 / √(elements of a key).
   public let attentionScale: Double?
@@ -60,8 +60,6 @@ public struct TransformerConfiguration: Sendable {
   public let latentLength: Int?
   /// Of the first token, in the table of learned positions.
   public let positionOffset: Int
-  /// Tokens of this id stay at position `paddingToken` and are not counted (RoBERTa).
-  public let paddingToken: Int?
   public let hasTwoDimensionalPositions: Bool
   /// Where the context of a prefix model ends, and the masks that the answer may stand for.
   public let prefixEndToken: Int?
@@ -70,6 +68,7 @@ public struct TransformerConfiguration: Sendable {
   public let largestALiBiBias: Double
   /// Blocks that are stored: `layerOrder` says which one each layer is.
   public let layerOrder: [Int]
+  private let decoderHeadCount: Int
   public let decoderStartToken: Int?
   public let headIsTied: Bool
 
@@ -93,6 +92,7 @@ public struct TransformerConfiguration: Sendable {
         name: "attention.head_count_kv", key: "the number of key-value heads",
         found: "\(keyValueHeadCount) for \(headCount) heads")
     }
+    decoderHeadCount = try lookup.count("decoder.attention.head_count", default: headCount)
     normEpsilon =
       hyperparameters.number("attention.layer_norm_rms_epsilon")
       ?? hyperparameters.number("attention.layer_norm_epsilon") ?? (graph.normalization == .rms ? 1e-6 : 1e-5)
@@ -128,15 +128,25 @@ public struct TransformerConfiguration: Sendable {
     let latent = try lookup.count("attention.kv_lora_rank", default: 0)
     latentLength = latent > 0 ? latent : nil
     positionOffset = try lookup.count("position.offset", default: 0)
-    paddingToken = hyperparameters.integer("position.padding_token_id")
     hasTwoDimensionalPositions = hyperparameters.bool("position.two_dimensional") ?? false
-    prefixEndToken = hyperparameters.integer("position.begin_token_id")
+    prefixEndToken = hyperparameters.integer("position.bos_token_id")
     prefixMaskTokens = ["position.gmask_token_id", "position.mask_token_id"].compactMap { hyperparameters.integer($0) }
     relativeMaximumDistance = try lookup.count("attention.relative_max_distance", default: 128)
     largestALiBiBias = try lookup.number("attention.max_alibi_bias", default: 8)
     layerOrder = try Self.layerOrder(lookup, layerCount: layerCount)
     decoderStartToken = hyperparameters.integer("decoder_start_token_id")
     headIsTied = hyperparameters.bool("output.tied") ?? false
+  }
+
+  /// The same for the second stack of an encoder–decoder, which may be cut into other heads (BART).
+  public var ofDecoder: TransformerConfiguration {
+    guard decoderHeadCount != headCount else { return self }
+    var result = self
+    result.keyLength = headCount * keyLength / decoderHeadCount
+    result.valueLength = headCount * valueLength / decoderHeadCount
+    result.headCount = decoderHeadCount
+    result.keyValueHeadCount = decoderHeadCount
+    return result
   }
 
   /// The window of one layer, or nil when it attends to all tokens before.

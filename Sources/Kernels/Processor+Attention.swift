@@ -95,7 +95,8 @@ public struct AppendCall: Sendable {
   public let position: Int
 
   public init(_ keys: Matrix, _ values: Matrix, to cache: KeyValueCache, at position: Int) {
-    precondition(keys.rows == values.rows && keys.columns == cache.kvHeads * cache.keyDim, "the keys have another shape")
+    precondition(
+      keys.rows == values.rows && keys.columns == cache.kvHeads * cache.keyDim, "the keys have another shape")
     precondition(values.columns == cache.kvHeads * cache.valueDim, "the values have another shape")
     precondition(position >= 0 && position + keys.rows <= cache.capacity, "the cache is too small")
     self.keys = keys

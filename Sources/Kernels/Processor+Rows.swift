@@ -111,7 +111,8 @@ extension Processor {
   }
 
   /// out[index] += factors · x, row by row; no row twice, so that rows can be shared among threads.
-  public func scatterAdd(_ x: Matrix, times factors: ArraySlice<Float>, into out: Matrix, rows index: ArraySlice<Int32>) {
+  public func scatterAdd(_ x: Matrix, times factors: ArraySlice<Float>, into out: Matrix, rows index: ArraySlice<Int32>)
+  {
     precondition(x.rows == index.count && x.rows == factors.count && out.columns == x.columns, "shapes differ")
     precondition(index.allSatisfy { (0..<out.rows).contains(Int($0)) }, "no such row")
     unsafe run(kernels.math.scatterAdd, x, into: out, rows: x.rows, index: index, factors: factors)

@@ -20,12 +20,20 @@ extension Encoder {
     return heads.classifier != nil ? .classes : .states
   }
 
+  /// Labels of the classifier.
+  public var labelCount: Int { transformer.heads.classifier?.output.rows ?? 0 }
+
+  /// Whether the model has a head over the vocabulary.
+  public var hasTokenLogits: Bool { transformer.heads.language != nil }
+
   /// Whether the model has a pooler of its own.
   public var hasPooler: Bool { transformer.heads.pooler != nil }
 
   /// Logits over the vocabulary for some rows of a batch. [rows, vocabulary]; allocates.
   public func tokenLogits(_ states: Matrix) throws(RuntimeError) -> Matrix {
-    guard let head = transformer.heads.language else { throw .unsupported("this model has no head over the vocabulary") }
+    guard let head = transformer.heads.language else {
+      throw .unsupported("this model has no head over the vocabulary")
+    }
     let out = Matrix(rows: states.rows, columns: head.weights.rows)
     let hidden = head.transform.map { Matrix(rows: states.rows, columns: $0.rows) }
     let input = ProductInput(tokens: states.rows, columns: max(states.columns, hidden?.columns ?? 0))

@@ -74,7 +74,7 @@ public final class Encoder {
     var all = InputTokens(ids: [], positions: [])
     var segments: [SequenceSegment] = []
     for sequence in sequences where !sequence.ids.isEmpty {
-      let input = embedding.input(sequence, from: 0, paddingBefore: 0)
+      let input = embedding.input(sequence, from: 0)
       try embedding.check(input)
       segments.append(segment(sequence, index: segments.count, from: all.ids.count))
       all.append(input)
@@ -109,13 +109,16 @@ public final class Encoder {
     }
     return SequenceSegment(
       rows: row..<row + count, position: 0, caches: [caches[index]],
-      spans: [AttentionSpan(rows: row..<row + count, position: 0, length: count, isCausal: !runner.stack.isBidirectional)],
+      spans: [
+        AttentionSpan(rows: row..<row + count, position: 0, length: count, isCausal: !runner.stack.isBidirectional)
+      ],
       types: sequence.types)
   }
 
   private func prepare(longest: Int) {
     let configuration = transformer.configuration
-    if rotary.map({ $0.full.positions < longest || configuration.rotary.changes(from: $0.length, to: longest) }) ?? true {
+    if rotary.map({ $0.full.positions < longest || configuration.rotary.changes(from: $0.length, to: longest) }) ?? true
+    {
       rotary = RotaryTables(configuration, capacity: max(1, longest), length: longest)
     }
     if biasLimit < longest, runner.stack.addsDistances {

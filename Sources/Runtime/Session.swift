@@ -31,7 +31,6 @@ public final class Session {
   private var prefix: PrefixPositions?
   /// Tokens so far, where the sequence may have to be computed again with other angles.
   private var history: [Int] = []
-  private var paddingCount = 0
   /// Tokens of the last batch, and their normed final states.
   private var lastCount = 0
   private var lastStates: Matrix
@@ -78,14 +77,17 @@ public final class Session {
     var perSource = 0
     for layer in 0..<stack.layerCount {
       let block = stack.block(ofLayer: layer)
-      perPosition += block.attention.heads.kvCount * (block.attention.heads.keyLength + block.attention.heads.valueLength) * width
+      perPosition +=
+        block.attention.heads.kvCount * (block.attention.heads.keyLength + block.attention.heads.valueLength) * width
       if let cross = block.crossAttention { perSource += (cross.heads.keyWidth + cross.heads.valueWidth) * width }
     }
     let rows = Double(batchCapacity(stack, capacity: capacity))
     var bytes = Double(capacity) * Double(perPosition) + Double(source) * Double(perSource)
     bytes += rows * Double(BufferPlan(stack).floatsPerRow) * 4
     bytes += Double(min(logitsBatch, capacity)) * Double(transformer.logitCount) * 4
-    if stack.addsDistances { bytes += DistanceBias.byteCount(heads: transformer.configuration.headCount, limit: capacity) }
+    if stack.addsDistances {
+      bytes += DistanceBias.byteCount(heads: transformer.configuration.headCount, limit: capacity)
+    }
     if source > 0 { bytes += Encoder.byteCount(for: transformer, rows: source) }
     return bytes
   }
@@ -94,7 +96,6 @@ public final class Session {
   public func reset() {
     position = 0
     lastCount = 0
-    paddingCount = 0
     prefix = nil
     history = []
   }
@@ -134,9 +135,8 @@ public final class Session {
   /// Checks the tokens, and looks up their rows in the table of positions.
   private func input(_ tokens: [Int]) throws(RuntimeError) -> InputTokens {
     let embedding = runner.stack.embedding
-    let input = embedding.input(EncoderInput(ids: tokens), from: position, paddingBefore: paddingCount)
+    let input = embedding.input(EncoderInput(ids: tokens), from: position)
     try embedding.check(input)
-    if let padding = embedding.paddingToken { paddingCount += tokens.count { $0 == padding } }
     return input
   }
 
@@ -160,7 +160,7 @@ public final class Session {
     guard !history.isEmpty else { return }
     // LongRoPE: keys turned by the short factors do not go with queries turned by the long ones.
     position = 0
-    let input = runner.stack.embedding.input(EncoderInput(ids: history), from: 0, paddingBefore: 0)
+    let input = runner.stack.embedding.input(EncoderInput(ids: history), from: 0)
     for start in stride(from: 0, to: history.count, by: batchCapacity) {
       run(input.part(start..<min(start + batchCapacity, history.count)))
     }
@@ -176,9 +176,10 @@ public final class Session {
   }
 
   private func context(rows: Int) -> BatchContext {
-    let spans = prefix?.spans(from: position, rows: rows) ?? [
-      AttentionSpan(rows: 0..<rows, position: position, length: position + rows, isCausal: true)
-    ]
+    let spans =
+      prefix?.spans(from: position, rows: rows) ?? [
+        AttentionSpan(rows: 0..<rows, position: position, length: position + rows, isCausal: true)
+      ]
     var segment = SequenceSegment(rows: 0..<rows, position: position, caches: caches, spans: spans)
     segment.sources = sources
     segment.sourceLength = sourceLength

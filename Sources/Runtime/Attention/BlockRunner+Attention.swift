@@ -69,7 +69,9 @@ extension BlockRunner {
 
   /// The first Qwen's queries beyond the length it was trained on.
   private func lengthenQueries(_ query: Matrix, _ context: BatchContext) {
-    guard let trained = configuration.logarithmicAttentionLength, case .from(let first) = context.positions else { return }
+    guard let trained = configuration.logarithmicAttentionLength, case .from(let first) = context.positions else {
+      return
+    }
     for row in 0..<query.rows where first + row + 1 > trained {
       let factor = Float.log(Float(first + row + 1)) / Float.log(Float(trained))
       processor.scale(query.rows(row..<row + 1), by: factor, into: query.rows(row..<row + 1))

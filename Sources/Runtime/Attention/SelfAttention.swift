@@ -86,8 +86,9 @@ struct AttentionHeads: Sendable {
   }
 
   /// Latent attention: every head looks at the same latent vectors.
-  init(latentOf configuration: TransformerConfiguration, keyLength: Int, valueLength: Int, attendedWidth: Int, scale: Float)
-  {
+  init(
+    latentOf configuration: TransformerConfiguration, keyLength: Int, valueLength: Int, attendedWidth: Int, scale: Float
+  ) {
     count = configuration.headCount
     kvCount = 1
     self.keyLength = keyLength

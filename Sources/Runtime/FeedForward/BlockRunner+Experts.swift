@@ -56,7 +56,8 @@ extension BlockRunner {
       let activated = hidden.columns(0..<inner)
       let up = hidden.columns(inner..<2 * inner)
       input.set(rows)
-      processor.multiply(input, [Product(experts.gate[expert], into: activated), Product(experts.up[expert], into: up)])
+      processor.multiply(
+        input, [Product(experts.gate[expert], into: activated), Product(experts.up[expert], into: up)])
       processor.gate(experts.activation, activated, times: up, into: activated)
       input.set(activated)
       processor.multiply(input, experts.down[expert], into: result)

@@ -54,7 +54,8 @@ struct WeightLoader {
   }
 
   /// `count` weights [rows, columns] that are stored as one tensor.
-  func stacked(_ name: String, count: Int, rows: Int? = nil, columns: Int? = nil) throws(RuntimeError) -> StackedWeights {
+  func stacked(_ name: String, count: Int, rows: Int? = nil, columns: Int? = nil) throws(RuntimeError) -> StackedWeights
+  {
     let tensor = try tensor(name)
     guard tensor.shape.rows % count == 0, tensor.shape.rows > 0 else {
       throw .misshapen(tensor: tensor.name, found: tensor.shape, expected: "\(count) matrices")

@@ -11,7 +11,6 @@ struct InputEmbedding: Sendable {
   let positions: Matrix?
   /// Of position 0 in the table.
   let positionOffset: Int
-  let paddingToken: Int?
   let norm: Norm?
   /// From the embeddings' width to the blocks'.
   let projection: Linear?
@@ -27,7 +26,6 @@ struct InputEmbedding: Sendable {
     taskTypes = try loader.optionalTable("task_types.weight", columns: width)
     positions = try loader.optionalTable("position_embd.weight", columns: width)
     positionOffset = configuration.positionOffset
-    paddingToken = configuration.paddingToken
     norm = try loader.optionalNorm(
       "token_embd_norm", width: width, kind: configuration.graph.normalization, epsilon: configuration.normEpsilon)
     projection = try loader.optionalLinear("embd_proj", rows: configuration.width, columns: width)
@@ -78,18 +76,12 @@ struct InputTokens {
 }
 
 extension InputEmbedding {
-  /// A sequence from `position` on, with each token's row in the table of positions: padding stays at a row of its own
-  /// and does not count, where the family says so.
-  func input(_ sequence: EncoderInput, from position: Int, paddingBefore: Int) -> InputTokens {
-    var padding = paddingBefore
-    let positions = sequence.ids.enumerated().map { index, token in
-      if let paddingToken, token == paddingToken {
-        padding += 1
-        return paddingToken
-      }
-      return positionOffset + position + index - padding
-    }
-    return InputTokens(ids: sequence.ids, positions: positions, types: sequence.types, tasks: sequence.tasks)
+  /// A sequence from `position` on, with each token's row in the table of positions.
+  func input(_ sequence: EncoderInput, from position: Int) -> InputTokens {
+    let first = positionOffset + position
+    return InputTokens(
+      ids: sequence.ids, positions: Array(first..<first + sequence.ids.count), types: sequence.types,
+      tasks: sequence.tasks)
   }
 
   /// Checks everything that an index is made of.

@@ -27,6 +27,7 @@ struct TransformerStack: Sendable {
       case .encoder: loader.scope("enc")
       case .decoder: loader.scope("dec")
       }
+    let configuration = role == .decoder ? configuration.ofDecoder : configuration
     self.configuration = configuration
     order = role == .decoder ? Array(0..<configuration.decoderLayerCount) : configuration.layerOrder
     embedding = try InputEmbedding(tokens: tokens, configuration, from: loader)

@@ -27,7 +27,9 @@ final class BlockRunner {
 
   /// Passes the state through all blocks. `positions` of the last query: rows of its table, one for each row.
   /// - Returns: the final, normed states, valid until the next batch.
-  func run(_ state: Matrix, in context: BatchContext, finalPositions: [Int], observer: ((Int, Matrix) -> Void)?) -> Matrix {
+  func run(_ state: Matrix, in context: BatchContext, finalPositions: [Int], observer: ((Int, Matrix) -> Void)?)
+    -> Matrix
+  {
     for layer in 0..<stack.layerCount {
       if stack.finalQuery != nil, layer == stack.layerCount - 1 {
         stack.outputNorm?.apply(state, into: state, on: processor)
