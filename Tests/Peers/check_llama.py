@@ -1,11 +1,12 @@
 """Converts the conformance cases of families that llama.cpp knows to GGUF and has llama.cpp run them.
 
     make peers
-    .peers/venv/bin/python Tests/Peers/check_llama.py QUERN [CASE…]
+    .peers/venv/bin/python Tests/Peers/check_llama.py QUERN [--stored] [CASE…]
 
 For every case: whether the file loads, the largest difference of the logits (or hidden states) from what transformers
 computes in units of its standard deviation, and how many of the most likely tokens are the same. llama.cpp multiplies
-F16 and BF16 weights with rounded inputs, so the files are written in F32. Not part of `make test`.
+F16 and BF16 weights with rounded inputs, so the files are written in F32; with --stored in the types of the checkpoint.
+Not part of `make test`.
 """
 
 import json
@@ -23,6 +24,7 @@ from safetensors.numpy import load_file
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = ROOT / "Fixtures" / "conformance"
 PEERS = ROOT / ".peers"
+DTYPE = [] if "--stored" in sys.argv else ["--dtype", "f32"]
 
 
 def program(scratch):
@@ -68,7 +70,7 @@ def check(name, kind, quern, runner, scratch):
     for path in (model, out):
         path.unlink(missing_ok=True)
     made = subprocess.run(
-        [quern, "convert", CASES / name, "-o", model, "--to", "gguf", "--dtype", "f32"], capture_output=True, text=True)
+        [quern, "convert", CASES / name, "-o", model, "--to", "gguf"] + DTYPE, capture_output=True, text=True)
     if made.returncode:
         return "not written: " + made.stderr.strip().splitlines()[-1].split("quern: ")[-1]
     ids.write_text(texts(golden))
@@ -97,7 +99,7 @@ def check(name, kind, quern, runner, scratch):
 
 def main():
     quern = os.path.abspath(sys.argv[1])
-    names = sys.argv[2:] or sorted(path.name for path in CASES.iterdir())
+    names = [name for name in sys.argv[2:] if name != "--stored"] or sorted(path.name for path in CASES.iterdir())
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         runner = program(scratch)
