@@ -117,7 +117,7 @@ let package = Package(
       of: "Calibration",
       uses: [
         "Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "Runtime", "Verification", "Tokenizers", "Conversion",
-        "ContainerTesting", "ModelTesting", system,
+        "GGUF", "ContainerTesting", "ModelTesting", system,
       ]),
     tests(of: "Tokenizers", uses: ["Bytes", "IR", system]),
   ]

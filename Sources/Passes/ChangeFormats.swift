@@ -49,7 +49,9 @@ public struct ChangeFormats: Pass {
     var result = model
     result.replaceTensors(
       model.tensors.map { tensor in
-        guard let format = targets[tensor.name], format != tensor.format else { return tensor }
+        guard let format = targets[tensor.name], format != tensor.format || pending[tensor.name] != nil else {
+          return tensor
+        }
         let source: (any TensorSource)? =
           pending[tensor.name]
           ?? RecodedSource(

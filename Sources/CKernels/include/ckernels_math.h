@@ -51,10 +51,11 @@ typedef struct quern_input {
   void *out;              // columns · tokens floats, or (columns / 32) · QUERN_INPUT_BLOCK_BYTES · tokens bytes
 } quern_input;
 
-// For products over time, out[i][j] = Σ_t a[t][i] · b[t][j]: b [tokens, columns] as float panels of ⌈columns / 16⌉ · 16
-// rows and `tokens` columns, and a [tokens, columns] as the input groups that go with them.
-void quern_gram_panels(const float *b, size_t stride, size_t tokens, size_t columns, float *panels);
-void quern_gram_groups(const float *a, size_t stride, size_t tokens, size_t columns, size_t tile, float *groups);
+// For products over time, out[i][j] = Σ_t w[t] · a[t][i] · b[t][j]: up to 16 columns of b [tokens, columns] as one float
+// panel of 16 rows and `tokens` columns (weights: [tokens], or null for ones), and up to `tile` columns of a as one of
+// the input groups that go with it.
+void quern_gram_panel(const float *b, size_t stride, size_t tokens, size_t columns, const float *weights, float *panel);
+void quern_gram_group(const float *a, size_t stride, size_t tokens, size_t columns, float *group);
 
 // out[token][row] = Σ weights[row][column] · input[token][column] (+ bias[row]) (+ what was there).
 // Floats: one chain of fused multiply-adds, columns ascending. Integers: per block the exact sum i, then

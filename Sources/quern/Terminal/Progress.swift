@@ -15,7 +15,7 @@ final class Progress: Sendable {
   private let state = Mutex(State())
   private let isShown: Bool
 
-  enum Unit { case bytes, windows, tokens, blocks, texts }
+  enum Unit { case bytes, windows, tokens, blocks, texts, thousandths }
 
   init(_ label: String, total: Int, unit: Unit, isShown: Bool = true) {
     self.label = label
@@ -62,6 +62,7 @@ final class Progress: Sendable {
       case .texts: "\(Format.fixed(rate, 1)) texts/s"
       case .blocks: "\(Format.fixed(rate, 2)) blocks/s"
       case .tokens: "\(Format.fixed(rate, 1)) tokens/s"
+      case .thousandths: "\(Format.fixed(rate / 10, 1))%/s"
       }
     return "\(label) \(bar) \(Int(share * 100))%  \(speed)  \(Format.duration(left)) left"
   }
