@@ -23,7 +23,7 @@ def draw(shapes, dtype):
     made = {}
     for name, shape in shapes.items():
         if len(shape) == 2:
-            value = torch.randn(shape) * (1.0 if "embeddings" in name or ".w" in name else shape[1] ** -0.5)
+            value = torch.randn(shape) * (1.0 if any(word in name for word in ("embeddings", ".wte", ".wpe", ".wqe")) else shape[1] ** -0.5)
         else:
             centre = 1.0 if name.endswith("weight") else 0.0
             value = centre + 0.2 * torch.randn(shape)
