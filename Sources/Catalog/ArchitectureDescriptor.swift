@@ -22,6 +22,7 @@ public struct ArchitectureDescriptor: Sendable {
   /// Metadata that is written into every GGUF file of the family, for llama.cpp: values that its code asks for and no
   /// hyperparameter holds.
   public let ggufConstants: [(key: String, value: MetadataValue)]
+  let ggufDifferences: [GGUFDifference]
   public let graph: Graph
   public let hyperparameters: [HyperparameterRule]
   public let tensors: [TensorRule]
@@ -66,6 +67,11 @@ public struct ArchitectureDescriptor: Sendable {
       constants.append((member.key.text, value))
     }
     ggufConstants = constants
+    var differences: [GGUFDifference] = []
+    for item in root["gguf"]?["differs"]?.array ?? [] {
+      differences.append(try GGUFDifference(item, reader.problem("gguf.differs")))
+    }
+    ggufDifferences = differences
     guard let graphObject = root["graph"]?.object else { throw reader.problem("graph") }
     graph = try Graph(graphObject, in: file)
     var hyperparameters: [HyperparameterRule] = []

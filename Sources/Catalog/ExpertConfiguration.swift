@@ -4,7 +4,11 @@ import IR
 public struct ExpertConfiguration: Hashable, Sendable {
   public enum Gating: String, Sendable { case softmax, sigmoid }
   /// What stands for a group of experts when groups are chosen: the best score, or the sum of the best two.
-  public enum GroupScoring: String, Sendable { case max, top2 }
+  public enum GroupScoring: String, Sendable {
+    case max, top2
+    /// Groups do not count (DeepSeek-V2-Lite, whose routing is greedy).
+    case none
+  }
 
   public let count: Int
   /// Experts of each token.
@@ -28,9 +32,10 @@ public struct ExpertConfiguration: Hashable, Sendable {
     normalizesWeights = hyperparameters.bool("expert_weights_norm") ?? false
     let scale = try lookup.number("expert_weights_scale", default: 1)
     weightsScale = scale == 0 ? 1 : scale
-    groupCount = try lookup.count("expert_group_count", default: 1)
-    usedGroupCount = try lookup.count("expert_group_used_count", default: groupCount)
     groupScoring = try lookup.option("expert_group_scoring", default: .max)
+    groupCount = groupScoring == .none ? 1 : try lookup.count("expert_group_count", default: 1)
+    usedGroupCount =
+      groupScoring == .none ? 1 : try lookup.count("expert_group_used_count", default: groupCount)
     func require(_ good: Bool, _ name: String) throws(CatalogError) {
       guard good else {
         let found = hyperparameters.integer(name).map(String.init) ?? "absent"
@@ -40,6 +45,6 @@ public struct ExpertConfiguration: Hashable, Sendable {
     try require(count % groupCount == 0, "expert_group_count")
     try require(usedGroupCount <= groupCount, "expert_group_used_count")
     try require(usedCount <= count / groupCount * usedGroupCount, "expert_used_count")
-    try require(groupScoring == .max || count / groupCount >= 2, "expert_group_count")
+    try require(groupScoring != .top2 || count / groupCount >= 2, "expert_group_count")
   }
 }

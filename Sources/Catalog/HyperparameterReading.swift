@@ -107,6 +107,7 @@ extension ArchitectureDescriptor {
       for key in rule.ggufKeys(architecture) + ["quern.\(rule.name)"] {
         guard let entry = metadata[ByteString(key)] else { continue }
         guard let value = rule.read(entry) else {
+          if rule.isSharedInGGUF { continue }
           throw .invalidHyperparameter(name: rule.name, key: key, found: "\(entry)")
         }
         return value

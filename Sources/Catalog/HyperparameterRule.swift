@@ -48,6 +48,8 @@ public struct HyperparameterRule: Sendable {
   let ggufFallback: Default?
   /// Whether GGUF files always have that value, because their tensors are stored so (RoBERTa's positions).
   let isFixedInGGUF: Bool
+  /// Whether another rule reads the same GGUF key in another form: a list where this has a number.
+  let isSharedInGGUF: Bool
   /// Spellings in config.json that mean another canonical value.
   let renames: [String: Hyperparameters.Value]
   /// Spellings in GGUF files, where they differ from the canonical ones: canonical → GGUF's number.
@@ -106,6 +108,7 @@ public struct HyperparameterRule: Sendable {
     fallback = try Self.fallback(json["default"], type, reader) ?? .required
     ggufFallback = try Self.fallback(json["ggufDefault"], type, reader)
     isFixedInGGUF = json["ggufFixed"]?.bool ?? false
+    isSharedInGGUF = json["ggufShared"]?.bool ?? false
   }
 
   /// The GGUF keys in full.

@@ -100,7 +100,9 @@ enum TensorTransform: Hashable, Sendable {
       let isVector = tensor.shape.dimensions.count == 1
       switch self {
       case .transpose:
-        result.shape = .matrix(rows: tensor.shape.rows, columns: tensor.shape.columns)
+        // XLNet's [width, heads, length].
+        let first = max(1, tensor.shape.dimensions[0])
+        result.shape = .matrix(rows: first, columns: tensor.shape.elementCount / first)
         return result.transposed(cache)
       case .rows(let group, let start, let count):
         if isVector {

@@ -72,6 +72,7 @@ public struct ConversionJob: Sendable {
         plan = plan ?? .unpacked(of: original)
       } else if container == .gguf {
         plan = plan ?? .widenedVectors(of: original)
+        plan?.widenForLlama()
       }
       packed = PackedWeights(
         plan, of: original, importance: importance, calibrated: calibrated, kernels: kernels)

@@ -1,6 +1,7 @@
 import Bytes
 import Catalog
 import GGUF
+import Glibc
 public import IR
 import Tokenizers
 
@@ -34,6 +35,8 @@ public struct GGUFExport: Sendable {
       if opened.architecture.family != architecture {
         metadata["quern.family"] = .string(ByteString(opened.architecture.family))
       }
+      if let entry = try Self.attentionFactor(of: model, architecture) { metadata[entry.key] = entry.value }
+      warnings += opened.architecture.ggufDifferences(model.hyperparameters).map { "llama.cpp computes it differently: \($0)" }
       if let tokenizer = model.tokenizer {
         do {
           let (entries, notes) = try GGUFTokenizer.metadata(
@@ -58,6 +61,25 @@ public struct GGUFExport: Sendable {
     self.tensors = try tensors + Self.rotaryTensors(of: model)
     self.metadata = metadata
     self.warnings = warnings
+  }
+
+  /// What llama.cpp multiplies rotated values by: all of it for LongRoPE; for YaRN what is left beside its own
+  /// 1 + log(factor) / 10.
+  private static func attentionFactor(
+    of model: Model, _ architecture: String
+  ) throws(ConversionError) -> Metadata.Entry? {
+    let values = model.hyperparameters
+    let kind = values.string("rope.scaling.type")
+    // DeepSeek's has a key of its own.
+    guard kind == "yarn" || kind == "longrope", values.number("rope.scaling.yarn_log_multiplier") == nil else { return nil }
+    let rotary: RotaryEmbedding
+    do { rotary = try RotaryEmbedding(values) } catch { throw .inexpressible("\(error)") }
+    var factor = rotary.attentionFactor
+    if kind == "yarn", let stretch = values.number("rope.scaling.factor"), stretch > 1 {
+      factor /= 1 + 0.1 * log(stretch)
+    }
+    guard abs(factor - 1) > 1e-6 else { return nil }
+    return .init(key: ByteString("\(architecture).rope.scaling.attn_factor"), value: .float32(Float(factor)))
   }
 
   /// The rotary frequency factors, which llama.cpp keeps as tensors.

@@ -51,13 +51,7 @@ public struct OpenedModel: Sendable {
     var hyperparameters = try architecture.readHyperparameters(
       from: .gguf(checkpoint.metadata, architecture: architecture.ggufArchitecture ?? ""),
       tensors: architecture.storedShapes(stored, naming: .gguf))
-    if hyperparameters.string("rope.scaling.type") != "llama3",
-      let factors = checkpoint.tensors.first(where: { $0.name == "rope_freqs.weight" }), factors.format == .f32
-    {
-      do {
-        hyperparameters["rope.frequency_factors"] = .numbers(try factors.readAll().littleEndianFloats.map(Double.init))
-      } catch { throw ConversionError.file(error) }
-    }
+    try readRotaryTensors(checkpoint, architecture.ggufArchitecture ?? "", into: &hyperparameters)
     let (tensors, report) = try architecture.match(stored, naming: .gguf, hyperparameters: hyperparameters)
     var tokenizer: TokenizerModel?
     if checkpoint.metadata["tokenizer.ggml.tokens"] != nil {
