@@ -57,6 +57,8 @@ struct Quantize: ParsableCommand {
     _ = try planning.chosenRecipe()
     let opened = try OpenedModel(model, common)
     let windows = try calibration.windows(opened)
+    // A text that is missing is told before the work, not after it.
+    let verification = try verificationText.map { try opened.windows(of: $0, context: calibration.calibrationContext) }
     if allocation.isWanted, windows == nil {
       throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
     }
@@ -99,8 +101,6 @@ struct Quantize: ParsableCommand {
     let report = QuantizationReport(
       opened: opened, plan: plan, importancePath: imatrix, importance: importance, calibration: calibration,
       windows: windows)
-    // A text that is missing is told before the work, not after it.
-    let verification = try verificationText.map { try opened.windows(of: $0, context: calibration.calibrationContext) }
     try output.perform(
       job, label: "quantize", calibration: quantizer, processor: processor, asJSON: common.json,
       companions: { result throws(FileError) in
