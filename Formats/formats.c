@@ -211,6 +211,9 @@ static const unsigned char profile_quern[] = {
 static const unsigned char profile_llama_cpp[] = {
 #embed "Profiles/llama.cpp.json"
 };
+static const unsigned char profile_llama_server[] = {
+#embed "Profiles/llama-server.json"
+};
 static const unsigned char profile_transformers[] = {
 #embed "Profiles/transformers.json"
 };
@@ -244,6 +247,9 @@ static const unsigned char devices_embedded[] = {
 static const unsigned char devices_host[] = {
 #embed "Devices/host.csv"
 };
+static const unsigned char checkpoints_albert[] = {
+#embed "Checkpoints/albert.json"
+};
 static const unsigned char checkpoints_bert[] = {
 #embed "Checkpoints/bert.json"
 };
@@ -255,6 +261,9 @@ static const unsigned char checkpoints_chatglm2[] = {
 };
 static const unsigned char checkpoints_deepseek2[] = {
 #embed "Checkpoints/deepseek2.json"
+};
+static const unsigned char checkpoints_electra[] = {
+#embed "Checkpoints/electra.json"
 };
 static const unsigned char checkpoints_flan_t5[] = {
 #embed "Checkpoints/flan-t5.json"
@@ -280,6 +289,9 @@ static const unsigned char checkpoints_pangu_alpha[] = {
 static const unsigned char checkpoints_pangu_sigma[] = {
 #embed "Checkpoints/pangu-sigma.json"
 };
+static const unsigned char checkpoints_qwen[] = {
+#embed "Checkpoints/qwen.json"
+};
 static const unsigned char checkpoints_qwen2[] = {
 #embed "Checkpoints/qwen2.json"
 };
@@ -291,6 +303,9 @@ static const unsigned char checkpoints_qwen3moe[] = {
 };
 static const unsigned char checkpoints_t5[] = {
 #embed "Checkpoints/t5.json"
+};
+static const unsigned char checkpoints_xlnet[] = {
+#embed "Checkpoints/xlnet.json"
 };
 static const unsigned char network_vgg16[] = {
 #embed "Networks/vgg16.json"
@@ -368,6 +383,7 @@ static const quern_format_file files[] = {
     FILE_ROW("Quantization/tensors.json", quantization_tensors),
     FILE_ROW("Profiles/quern.json", profile_quern),
     FILE_ROW("Profiles/llama.cpp.json", profile_llama_cpp),
+    FILE_ROW("Profiles/llama-server.json", profile_llama_server),
     FILE_ROW("Profiles/transformers.json", profile_transformers),
     FILE_ROW("Profiles/transformers-4.44.json", profile_transformers_4_44),
     FILE_ROW("Profiles/chatglm.json", profile_chatglm),
@@ -379,10 +395,12 @@ static const quern_format_file files[] = {
     FILE_ROW("Devices/apple.csv", devices_apple),
     FILE_ROW("Devices/embedded.csv", devices_embedded),
     FILE_ROW("Devices/host.csv", devices_host),
+    FILE_ROW("Checkpoints/albert.json", checkpoints_albert),
     FILE_ROW("Checkpoints/bert.json", checkpoints_bert),
     FILE_ROW("Checkpoints/chatglm.json", checkpoints_chatglm),
     FILE_ROW("Checkpoints/chatglm2.json", checkpoints_chatglm2),
     FILE_ROW("Checkpoints/deepseek2.json", checkpoints_deepseek2),
+    FILE_ROW("Checkpoints/electra.json", checkpoints_electra),
     FILE_ROW("Checkpoints/flan-t5.json", checkpoints_flan_t5),
     FILE_ROW("Checkpoints/glm.json", checkpoints_glm),
     FILE_ROW("Checkpoints/gpt.json", checkpoints_gpt),
@@ -391,10 +409,12 @@ static const quern_format_file files[] = {
     FILE_ROW("Checkpoints/mixtral.json", checkpoints_mixtral),
     FILE_ROW("Checkpoints/pangu-alpha.json", checkpoints_pangu_alpha),
     FILE_ROW("Checkpoints/pangu-sigma.json", checkpoints_pangu_sigma),
+    FILE_ROW("Checkpoints/qwen.json", checkpoints_qwen),
     FILE_ROW("Checkpoints/qwen2.json", checkpoints_qwen2),
     FILE_ROW("Checkpoints/qwen3.json", checkpoints_qwen3),
     FILE_ROW("Checkpoints/qwen3moe.json", checkpoints_qwen3moe),
     FILE_ROW("Checkpoints/t5.json", checkpoints_t5),
+    FILE_ROW("Checkpoints/xlnet.json", checkpoints_xlnet),
     FILE_ROW("Networks/vgg16.json", network_vgg16),
 };
 

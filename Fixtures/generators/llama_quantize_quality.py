@@ -32,7 +32,7 @@ def main():
         def path(name):
             return os.path.join(folder, name)
 
-        call(os.path.join(ROOT, ".build/release/quern"), "convert", MODEL, "-o", path("f16.gguf"), "--dtype", "f16")
+        call(os.environ.get("QUERN", os.path.join(ROOT, ".build/release/quern")), "convert", MODEL, "-o", path("f16.gguf"), "--dtype", "f16")
         peer("llama-imatrix", "-m", path("f16.gguf"), "-f", os.path.join(MODEL, "calib.txt"), "-o", path("im.gguf"),
              "-c", 256, "--chunks", CALIBRATION_WINDOWS)
         judge = ["-f", os.path.join(MODEL, "eval.txt"), "-c", 256, "--chunks", EVALUATION_WINDOWS,

@@ -212,6 +212,11 @@ public struct Checkpoint: Sendable {
   }
 
   private static func shown(_ head: [UInt8]) -> String {
-    head.isEmpty ? "nothing: it is empty" : head.prefix(8).map { "0x" + String($0, radix: 16) }.joined(separator: " ")
+    if head.isEmpty { return "nothing: it is empty" }
+    let text = head.prefix(24)
+    if text.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A || $0 == 0x09 }) {
+      return "'" + String(decoding: text.prefix { $0 >= 0x20 }, as: UTF8.self) + "'"
+    }
+    return head.prefix(8).map { "0x" + String($0, radix: 16) }.joined(separator: " ")
   }
 }

@@ -15,6 +15,8 @@ struct Dimensions {
     /// Of all, those that a token goes through.
     let used: Formula
     let width: Formula
+    /// Some are for every token, besides.
+    let hasShared: Bool
   }
 
   /// Multi-head latent attention (DeepSeek): keys and values are kept compressed.
@@ -39,7 +41,8 @@ struct Dimensions {
       let width = model.hyperparameters.integer("expert_feed_forward_length")
       experts = Experts(
         used: Formula("experts per token", used),
-        width: width.map { Formula("expertWidth", $0) } ?? dense)
+        width: width.map { Formula("expertWidth", $0) } ?? dense,
+        hasShared: (model.hyperparameters.integer("expert_shared_count") ?? 0) > 0)
       let leading = model.hyperparameters.integer("leading_dense_block_count") ?? 0
       feedForward = leading > 0 ? dense : nil
     } else {

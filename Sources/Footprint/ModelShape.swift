@@ -36,6 +36,8 @@ public struct ModelShape: Sendable {
   private(set) var largestExpandedMatrix: Int?
   /// Of the checkpoint's file, beside the tensors: header, metadata, tokenizer. Nil when there is no file.
   public var fileOverheadByteCount: Int?
+  /// Whether our own runtime can run the family; its law counts others too, and the footprint says so.
+  public var isRunnable = true
 
   public init(family: String, hyperparameters: Hyperparameters, tensors: [Tensor]) {
     self.family = family
@@ -113,11 +115,9 @@ public struct ModelShape: Sendable {
     ((try? AttentionLayer.headCounts(of: self)) ?? []).contains(0)
   }
 
-  /// Without its embedding, where the head is another matrix: what llama.cpp puts on a device.
-  var withoutEmbedding: ModelShape {
-    guard tensors.contains(where: { $0.role == .head }) else { return self }
-    return ModelShape(
-      family: family, hyperparameters: hyperparameters, tensors: tensors.filter { $0.role != .embedding })
+  /// Some of its tensors.
+  func only(_ isKept: (Tensor) -> Bool) -> ModelShape {
+    ModelShape(family: family, hyperparameters: hyperparameters, tensors: tensors.filter(isKept))
   }
 
   func required(_ name: String) throws(FootprintError) -> Int {
@@ -139,6 +139,16 @@ public struct ModelShape: Sendable {
 extension ModelShape.Tensor {
   /// Rows padded to whole blocks, or nil when the product does not fit.
   public var byteCount: Int? { encoding.formula(rows: Formula("rows", shape.rows), columns: shape.columns).value }
+
+  /// 3 of `blk.3.attn_q.weight`, `dec.blk.3.attn_q.weight`.
+  var layer: Int? {
+    let parts = name.text.split(separator: ".", maxSplits: 3)
+    guard let start = parts.firstIndex(of: "blk"), parts.count > start + 1 else { return nil }
+    return Int(parts[start + 1])
+  }
+
+  /// One matrix for each expert.
+  var isExperts: Bool { name.text.contains("_exps.") }
 
   /// Where it belongs in a report.
   var role: Role {

@@ -17,20 +17,15 @@ struct QuernLaw: RuntimeLaw {
   /// Buffers of this size and more are mapped, on huge pages as far as they fill them; the rest is small pages.
   static let hugePage = 2 << 20
   static let page = 4096
-  static let cacheFormats: [BlockFormat] = [.f16, .f32]
   /// Formats with integer kernels; other packed ones stay rows of blocks, decoded as they are used.
   static let integerFormats = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
   static let floatFormats = ["F32", "F16", "BF16"]
 
   init(model: ModelShape, request: FootprintRequest, profile: RuntimeProfile) throws(FootprintError) {
-    for format in [request.keyFormat, request.valueFormat] where !Self.cacheFormats.contains(format) {
-      throw .unsupported(
-        what: "a KV cache of type \(format.name) in the profile \(profile.name)", known: Self.cacheFormats.map(\.name))
-    }
     guard request.keyFormat == request.valueFormat else {
       throw .unsupported(
         what: "a cache with keys of \(request.keyFormat.name) and values of \(request.valueFormat.name)",
-        known: Self.cacheFormats.map { "both \($0.name)" })
+        known: profile.cacheFormats.map { "both \($0.name)" })
     }
     guard !model.isRecurrent else {
       throw .unsupported(
@@ -82,17 +77,24 @@ struct QuernLaw: RuntimeLaw {
   private func cacheItems() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
     let capacity = Formula("context", request.context).roundedUp(to: Self.panelRows)
-    let count = try AttentionLayer.all(of: model).count
-    guard count > 0 else { return [] }
-    let layers = Formula("layers", count)
+    // Encoders keep nothing; layers may differ in their heads.
+    guard try !AttentionLayer.all(of: model).isEmpty else { return [] }
+    let isCrossed = model.hyperparameters.integer("decoder_block_count") != nil
+    var layers: [Int: Int] = [:]
+    for heads in try AttentionLayer.headCounts(of: model) where heads > 0 {
+      layers[heads, default: 0] += isCrossed ? 2 : 1
+    }
     var items: [FootprintItem] = []
     for (name, format, length) in [
       ("keys", request.keyFormat, dimensions.keyLength),
       ("values", request.valueFormat, dimensions.valueLength.roundedUp(to: Self.panelRows)),
     ] {
-      let layer = dimensions.keyValueHeads * capacity * length * Formula("\(format.name) bytes", format.bytesPerBlock)
-      items.append(
-        try FootprintItem(.kvCache, "\(name) \(format.name)", Formula("batch", request.batch) * layers * buffer(layer)))
+      let groups = layers.sorted { $0.key < $1.key }.map { heads, count in
+        let layer =
+          Formula("kvHeads", heads) * capacity * length * Formula("\(format.name) bytes", format.bytesPerBlock)
+        return Formula("batch", request.batch) * Formula("layers", count) * buffer(layer)
+      }
+      items.append(try FootprintItem(.kvCache, "\(name) \(format.name)", .sum(groups)))
     }
     return items
   }

@@ -55,7 +55,9 @@ public struct ChangeFormats: Pass {
         let source: (any TensorSource)? =
           pending[tensor.name]
           ?? RecodedSource(
-            tensor, as: format, importance: importance?.weights(of: tensor.name, shape: tensor.shape), kernels: kernels)
+            tensor, as: format,
+            importance: importance?.weights(of: tensor.name, shape: tensor.shape)
+              ?? NormImportance.weights(of: tensor, as: format, in: model, kernels: kernels), kernels: kernels)
         guard let source else { return tensor }
         var recoded = tensor
         recoded.format = format

@@ -57,11 +57,9 @@ extension FilePath: @retroactive ExpressibleByArgument {
 }
 
 extension OpenedModel {
-  init(_ path: FilePath) throws { try self.init(path, catalog: try Catalog()) }
   init(_ path: FilePath, _ common: CommonOptions) throws { try self.init(path, catalog: try common.catalog()) }
 }
 
 extension OpenedCheckpoint {
-  init(_ path: FilePath) throws { try self.init(path, catalog: try Catalog()) }
   init(_ path: FilePath, _ common: CommonOptions) throws { try self.init(path, catalog: try common.catalog()) }
 }

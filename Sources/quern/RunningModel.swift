@@ -21,10 +21,6 @@ struct RunningModel {
   let opened: OpenedModel
   let transformer: Transformer
 
-  init(_ path: FilePath, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
-    try self.init(OpenedModel(path), arithmetic: arithmetic, processor: processor, isQuiet: isQuiet)
-  }
-
   init(_ opened: OpenedModel, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
     self.opened = opened
     guard opened.checkpoint.container != .configuration else {

@@ -85,3 +85,12 @@ struct Kjv {
       to: path, overwrites: true, maximumShardBytes: nil, pool: processor.pool, calibration: quantizer)
   }
 }
+
+extension Codec {
+  func decode(_ bytes: [UInt8], count: Int) -> [Float] {
+    var values = [Float](repeating: 0, count: count)
+    var span = values.mutableSpan
+    decode(bytes.rawSpan, into: &span)
+    return values
+  }
+}

@@ -2,6 +2,7 @@ import ArgumentParser
 import Bytes
 import Calibration
 import Conversion
+import Footprint
 import GGUF
 import IR
 import Kernels
@@ -56,6 +57,8 @@ struct Quantize: ParsableCommand {
     _ = try planning.chosenRecipe()
     let opened = try OpenedModel(model, common)
     let windows = try calibration.windows(opened)
+    // A text that is missing is told before the work, not after it.
+    let verification = try verificationText.map { try opened.windows(of: $0, context: calibration.calibrationContext) }
     if allocation.isWanted, windows == nil {
       throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
     }
@@ -83,7 +86,7 @@ struct Quantize: ParsableCommand {
       }
     }
     try planning.save(plan)
-    if dryRun { return show(plan) }
+    if dryRun { return try show(plan, for: opened) }
     var quantizer: LayerwiseQuantizer?
     if let windows {
       quantizer = try calibration.quantizer(opened, plan: plan, windows: windows, fisher: fisher, processor: processor)
@@ -98,8 +101,6 @@ struct Quantize: ParsableCommand {
     let report = QuantizationReport(
       opened: opened, plan: plan, importancePath: imatrix, importance: importance, calibration: calibration,
       windows: windows)
-    // A text that is missing is told before the work, not after it.
-    let verification = try verificationText.map { try opened.windows(of: $0, context: calibration.calibrationContext) }
     try output.perform(
       job, label: "quantize", calibration: quantizer, processor: processor, asJSON: common.json,
       companions: { result throws(FileError) in
@@ -153,7 +154,7 @@ struct Quantize: ParsableCommand {
     ]
   }
 
-  private func show(_ plan: QuantizationPlan) {
+  private func show(_ plan: QuantizationPlan, for opened: OpenedModel) throws {
     if common.json {
       return printJSON([
         "tensorBytes": .integer(plan.byteCount), "bitsPerWeight": .double(plan.bitsPerWeight),
@@ -167,5 +168,8 @@ struct Quantize: ParsableCommand {
       ])
     }
     print(PlanTable.full(of: plan))
+    if calibration.text == nil, let cost = try ConversionCost(of: plan, for: opened, threads: common.threads) {
+      print("\n" + Format.wrapped("To write it: " + cost.sentence).joined(separator: "\n"))
+    }
   }
 }
