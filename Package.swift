@@ -114,7 +114,9 @@ let package = Package(
     tests(of: "Passes", uses: ["Bytes", "IR", "Kernels", "ContainerTesting", system]),
     tests(
       of: "Runtime",
-      uses: ["Bytes", "IR", "Kernels", "Catalog", "Passes", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system,
+      uses: [
+        "Bytes", "IR", "Kernels", "Catalog", "Passes", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting",
+        system,
       ]),
     tests(
       of: "Conversion",
