@@ -16,10 +16,10 @@ struct DescribedModel {
   let fileOverheadByteCount: Int?
 
   /// A path that exists is opened; anything else is looked up as a name.
-  init(_ text: String) throws {
+  init(_ text: String, _ common: CommonOptions) throws {
     title = text
     let exists = FileSystem.exists(FilePath(text))
-    let catalog = try Catalog()
+    let catalog = try common.catalog()
     let released = try ReleasedModels(catalog)
     if !exists, let found = try released.model(named: text) {
       let source = NoWeights(name: found.name)
@@ -40,7 +40,7 @@ struct DescribedModel {
     let path = FilePath(text)
     let checkpoint: Checkpoint
     do {
-      let opened = try Self.open(path)
+      let opened = try Self.open(path, catalog)
       (checkpoint, model, isRunnable) = (opened.checkpoint, opened.model, true)
     } catch let error as ConversionError {
       (checkpoint, model) = try Self.undescribed(path, despite: error)
@@ -58,13 +58,13 @@ struct DescribedModel {
   }
 
   /// A directory without weights is described by its configuration.
-  private static func open(_ path: FilePath) throws -> OpenedModel {
-    do { return try OpenedModel(path) } catch let error as ConversionError {
+  private static func open(_ path: FilePath, _ catalog: Catalog) throws -> OpenedModel {
+    do { return try OpenedModel(path, catalog: catalog) } catch let error as ConversionError {
       let configuration = path.appending("config.json")
       guard case .unrecognized = error, FileSystem.isDirectory(path), FileSystem.exists(configuration) else {
         throw error
       }
-      return try OpenedModel(configuration)
+      return try OpenedModel(configuration, catalog: catalog)
     }
   }
 

@@ -1,4 +1,6 @@
+import Bytes
 import Catalog
+import ContainerTesting
 import IR
 import Testing
 
@@ -43,6 +45,24 @@ import Testing
   func published(name: String, count: Int) throws {
     let checkpoint = try #require(try ReleasedModels(Catalog()).model(named: name))
     #expect(checkpoint.parameterCount == count)
+  }
+
+  @Test("config.json of released models is accepted, and gives their numbers of parameters")
+  func configurations() throws {
+    let path = fixtures.appending("configurations/released.json")
+    let rows = try #require(try JSONValue.parse(try InputFile.contents(of: path, limit: 1 << 20)).array)
+    #expect(rows.count >= 40)
+    let catalog = try Catalog()
+    for row in rows {
+      let name = row["name"]?.string?.text ?? ""
+      let configuration = try #require(row["config"]?.object)
+      let family = try catalog.architecture(configuration: configuration)
+      let values = try family.readHyperparameters(from: .huggingFace(configuration), tensors: nil)
+      let count = family.instances(in: values).reduce(0) { $0 + $1.shape.elementCount }
+      #expect(count == row["parameters"]?.int, "\(name)")
+      // What the runtime asks for is there and makes sense.
+      _ = try TransformerConfiguration(values, graph: family.graph)
+    }
   }
 
   @Test("names mean one checkpoint each; others are unknown")

@@ -40,7 +40,7 @@ struct Fit: ParsableCommand {
   }
 
   func run() throws {
-    let described = try DescribedModel(model)
+    let described = try DescribedModel(model, common)
     let profile = try usage { () throws(FootprintError) in try RuntimeProfile.named(memory.profile) }
     guard profile.law == .quern || profile.law == .llamaCpp else {
       throw UsageError(
@@ -75,7 +75,7 @@ struct Fit: ParsableCommand {
           } ?? ""))
     }
     if !common.json { print(text(best, of: stored) + "\n") }
-    let opened = try OpenedModel(.init(model))
+    let opened = try OpenedModel(.init(model), common)
     let job = try ConversionJob(
       opened, plan: best.plan, ggufFileType: best.plan.ggufFileType, container: output.container(),
       kernels: processor.kernels)

@@ -57,7 +57,7 @@ struct MemoryCommand: ParsableCommand {
     if let network = try usage({ () throws(FootprintError) in try ConvolutionalNetwork.named(model) }) {
       return try show(network)
     }
-    let described = try DescribedModel(model)
+    let described = try DescribedModel(model, common)
     var shape = try ModelShape(described, recipe: recipe)
     if let weights {
       shape = shape.encoded(as: try usage { () throws(FootprintError) in try WeightEncoding.named(weights) })
