@@ -19,6 +19,8 @@ public struct ModelShape: Sendable {
     let layer: Int?
     /// One matrix for each expert.
     let isExperts: Bool
+    /// Its name without layer and ending: `attn_q`, `token_embd`.
+    let kind: String
 
     enum Role: String, CaseIterable {
       case embedding
@@ -39,10 +41,11 @@ public struct ModelShape: Sendable {
       role =
         text == "token_embd.weight"
         ? .embedding : text == "output.weight" ? .head : shape.dimensions.count > 1 ? .layers : .vectors
-      let parts = text.split(separator: ".", maxSplits: 3)
+      let parts = text.split(separator: ".", maxSplits: 4)
       let start = parts.firstIndex(of: "blk").map { $0 + 1 } ?? parts.count
       layer = start < parts.count ? Int(parts[start]) : nil
       isExperts = text.contains("_exps.")
+      kind = String((layer == nil ? parts.first : parts.count > start + 1 ? parts[start + 1] : nil) ?? "")
     }
   }
 
@@ -66,16 +69,23 @@ public struct ModelShape: Sendable {
   public var fileOverheadByteCount: Int?
   /// Whether our own runtime can run the family; its law counts others too, and the footprint says so.
   public var isRunnable = true
+  /// It generates token by token; encoders look both ways at once and keep nothing.
+  public var isCausal: Bool
+  /// The most rows that tensors of a kind have in a layer: `attn_q`, `ffn_up`.
+  private(set) var rows: [String: Int] = [:]
 
   public init(family: String, hyperparameters: Hyperparameters, tensors: [Tensor]) {
     self.family = family
     self.hyperparameters = hyperparameters
     self.tensors = tensors
+    isCausal = hyperparameters.bool("attention.causal") ?? true
     summarize()
   }
 
   private mutating func summarize() {
     encodings = Set(tensors.lazy.map(\.encoding))
+    rows = [:]
+    for tensor in tensors { rows[tensor.kind] = max(rows[tensor.kind] ?? 0, tensor.shape.rows) }
     layerEncodings = Set(tensors.lazy.filter { $0.role == .layers }.map(\.encoding.name))
     let head: Tensor.Role = tensors.contains { $0.role == .head } ? .head : .embedding
     headEncodings = Set(tensors.lazy.filter { $0.role == head }.map(\.encoding.name))
@@ -104,6 +114,7 @@ public struct ModelShape: Sendable {
       tensors: architecture.instances(in: hyperparameters).map {
         Tensor(name: $0.name, shape: $0.shape, format: format)
       })
+    isCausal = architecture.graph.kind != .encoder
   }
 
   /// A released model by name, in the type it was released in.
@@ -111,6 +122,7 @@ public struct ModelShape: Sendable {
     self.init(
       family: checkpoint.family, hyperparameters: checkpoint.hyperparameters,
       tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: checkpoint.format) })
+    isCausal = checkpoint.isCausal
   }
 
   /// The same model as if quantized.
@@ -146,7 +158,9 @@ public struct ModelShape: Sendable {
 
   /// Some of its tensors.
   func only(_ isKept: (Tensor) -> Bool) -> ModelShape {
-    ModelShape(family: family, hyperparameters: hyperparameters, tensors: tensors.filter(isKept))
+    var result = self
+    result.tensors = tensors.filter(isKept)
+    return result
   }
 
   func required(_ name: String) throws(FootprintError) -> Int {
