@@ -18,7 +18,9 @@ struct GGUFDifference: Sendable {
     self.name = name
     self.reason = reason
     values = json["values"]?.array ?? []
-    inverseSquareRoots = (json["inverseSquareRoots"]?.array ?? []).compactMap { $0.string.flatMap { Expression($0.text) } }
+    inverseSquareRoots = (json["inverseSquareRoots"]?.array ?? []).compactMap {
+      $0.string.flatMap { Expression($0.text) }
+    }
     when = json["when"]?.string.flatMap { Expression($0.text) }
   }
 

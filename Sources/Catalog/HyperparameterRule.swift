@@ -52,6 +52,8 @@ public struct HyperparameterRule: Sendable {
   let isSharedInGGUF: Bool
   /// Spellings in config.json that mean another canonical value.
   let renames: [String: Hyperparameters.Value]
+  /// What config.json is written with, where it is not the canonical spelling.
+  let spellings: [String: String]
   /// Spellings in GGUF files, where they differ from the canonical ones: canonical → GGUF's number.
   let ggufCodes: [String: Int]
   /// The value that is not worth writing.
@@ -84,6 +86,12 @@ public struct HyperparameterRule: Sendable {
       renames[member.key.text] = value
     }
     self.renames = renames
+    var spellings: [String: String] = [:]
+    for member in json["written"]?.object?.members ?? [] {
+      guard let spelling = member.value.string?.text else { throw reader.problem("written") }
+      spellings[member.key.text] = spelling
+    }
+    self.spellings = spellings
     var codes: [String: Int] = [:]
     for member in json["ggufCodes"]?.object?.members ?? [] {
       guard let code = member.value.int else { throw reader.problem("ggufCodes") }

@@ -210,7 +210,8 @@ extension ArchitectureDescriptor {
       guard let value = hyperparameters[rule.name], value != rule.omitted else { return nil }
       if let path = rule.huggingFace.first { return rule.json(value, in: hyperparameters).map { (path, $0) } }
       guard let share = rule.share, let path = share.huggingFace.first, case .integer(let part) = value,
-        let whole = share.whole.value(hyperparameters.symbols()), whole > 0, part != whole
+        let whole = share.whole.value(hyperparameters.symbols()), whole > 0,
+        !isDerived(rule, value, known: hyperparameters)
       else { return nil }
       return (path, .number(JSONNumber(Double(part) / Double(whole))))
     }
@@ -244,7 +245,7 @@ extension HyperparameterRule {
       // GGUF keeps F32: the shortest decimal that names it is what the original said.
       return .number(Float(exactly: stated).map { JSONNumber(literal: $0.description) } ?? JSONNumber(stated))
     case .bool(let value): return .bool(value)
-    case .string(let value): return .text(value)
+    case .string(let value): return .text(spellings[value] ?? value)
     case .integers(let values) where type == .layerSet:
       return .array(values.indices.filter { values[$0] != 0 }.map { .integer($0) })
     case .integers(let values):

@@ -36,7 +36,9 @@ public struct GGUFExport: Sendable {
         metadata["quern.family"] = .string(ByteString(opened.architecture.family))
       }
       if let entry = try Self.attentionFactor(of: model, architecture) { metadata[entry.key] = entry.value }
-      warnings += opened.architecture.ggufDifferences(model.hyperparameters).map { "llama.cpp computes it differently: \($0)" }
+      warnings += opened.architecture.ggufDifferences(model.hyperparameters).map {
+        "llama.cpp computes it differently: \($0)"
+      }
       if let tokenizer = model.tokenizer {
         do {
           let (entries, notes) = try GGUFTokenizer.metadata(
@@ -71,7 +73,9 @@ public struct GGUFExport: Sendable {
     let values = model.hyperparameters
     let kind = values.string("rope.scaling.type")
     // DeepSeek's has a key of its own.
-    guard kind == "yarn" || kind == "longrope", values.number("rope.scaling.yarn_log_multiplier") == nil else { return nil }
+    guard kind == "yarn" || kind == "longrope", values.number("rope.scaling.yarn_log_multiplier") == nil else {
+      return nil
+    }
     let rotary: RotaryEmbedding
     do { rotary = try RotaryEmbedding(values) } catch { throw .inexpressible("\(error)") }
     var factor = rotary.attentionFactor

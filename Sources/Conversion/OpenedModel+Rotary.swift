@@ -8,8 +8,11 @@ extension OpenedModel {
     _ checkpoint: Checkpoint, _ architecture: String, into hyperparameters: inout Hyperparameters
   ) throws {
     func numbers(_ name: String) throws -> Hyperparameters.Value? {
-      guard let tensor = checkpoint.tensors.first(where: { $0.name.text == name }), tensor.format == .f32 else { return nil }
-      do { return .numbers(try tensor.readAll().littleEndianFloats.map { Double($0.description) ?? Double($0) }) } catch {
+      guard let tensor = checkpoint.tensors.first(where: { $0.name.text == name }), tensor.format == .f32 else {
+        return nil
+      }
+      do { return .numbers(try tensor.readAll().littleEndianFloats.map { Double($0.description) ?? Double($0) }) } catch
+      {
         throw ConversionError.file(error)
       }
     }
@@ -18,7 +21,8 @@ extension OpenedModel {
       hyperparameters["rope.frequency_factors"] = factors
     }
     for (name, tensor) in [
-      ("rope.scaling.long_factors", "rope_factors_long.weight"), ("rope.scaling.short_factors", "rope_factors_short.weight"),
+      ("rope.scaling.long_factors", "rope_factors_long.weight"),
+      ("rope.scaling.short_factors", "rope_factors_short.weight"),
     ] where hyperparameters[name] == nil {
       if let factors = try numbers(tensor) { hyperparameters[name] = factors }
     }

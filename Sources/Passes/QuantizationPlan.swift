@@ -67,9 +67,11 @@ public struct QuantizationPlan: Hashable, Sendable {
 
   /// Small matrices that llama.cpp adds or multiplies element by element, for which it has F32 operators only.
   public mutating func widenForLlama() {
-    for index in steps.indices where [.f16, .bf16].contains(steps[index].to) && steps[index].shape.dimensions.count > 1 {
+    for index in steps.indices where [.f16, .bf16].contains(steps[index].to) && steps[index].shape.dimensions.count > 1
+    {
       let name = steps[index].name
-      guard name == "token_types.weight" || name.hasSuffix("_norm.weight") || name.hasSuffix("ffn_gate_inp.weight") else {
+      guard name == "token_types.weight" || name.hasSuffix("_norm.weight") || name.hasSuffix("ffn_gate_inp.weight")
+      else {
         continue
       }
       steps[index].to = .f32

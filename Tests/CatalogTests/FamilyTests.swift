@@ -52,8 +52,14 @@ import Testing
       ("gemma3_text", #""use_bidirectional_attention": true"#, "use_bidirectional_attention"),
       ("qwen2", #""qk_layernorm": true"#, "qk_layernorm"),
       ("llama", #""rope_scaling": {"type": "yarn", "factor": 4, "mscale": 0.8}"#, "rope_scaling.mscale"),
-      ("llama", #""rope_parameters": {"rope_type": "yarn", "factor": 4, "truncate": false}"#, "rope_parameters.truncate"),
-      ("llama", #""rope_parameters": {"rope_type": "linear", "factor": 4, "partial_rotary_factor": 0.5}"#, "partial_rotary_factor"),
+      (
+        "llama", #""rope_parameters": {"rope_type": "yarn", "factor": 4, "truncate": false}"#,
+        "rope_parameters.truncate"
+      ),
+      (
+        "llama", #""rope_parameters": {"rope_type": "linear", "factor": 4, "partial_rotary_factor": 0.5}"#,
+        "partial_rotary_factor"
+      ),
       ("llama", #""attention_chunk_size": 8192"#, "attention_chunk_size"),
       ("gpt_neox", #""rope_scaling": {"type": "yarn", "factor": 4, "beta_fast": 16}"#, "beta_fast"),
       ("deepseek_v3", #""rope_interleave": false"#, "rope_interleave"),

@@ -11,7 +11,8 @@ import Testing
   /// Right implementations differ by 1e-4 of the standard deviation or so; a wrong one by a tenth or more.
   static let tolerance: Float = 1e-3
 
-  @Test("outputs are those of transformers, from the folder and from the folder written of it", arguments: conformanceCases)
+  @Test(
+    "outputs are those of transformers, from the folder and from the folder written of it", arguments: conformanceCases)
   func folder(name: String) throws {
     let golden = try Golden(name)
     let scratch = Scratch()
