@@ -88,6 +88,16 @@ let package = Package(
       swiftSettings: safe),
 
     tests(of: "Bytes"),
+    tests(of: "Archives", uses: ["Bytes", "ContainerTesting", system]),
+    // What is fuzzed, shared with the nested package Tests/Fuzz, so that findings are read again by every test run.
+    layer(
+      "FuzzedReaders",
+      uses: [
+        "Bytes", "IR", "Safetensors", "GGUF", "PyTorch", "NumPy", "ONNX", "HDF5", "WordVectors", "CTranslate2",
+        "TensorFlow", "Flax", "MindSpore", "Paddle", "GGML", "QuantizedWeights", "Tokenizers", system,
+      ], at: "Tests/Fuzz/Readers"),
+    .testTarget(
+      name: "FindingsTests", dependencies: ["FuzzedReaders", "Bytes", "ContainerTesting", system], swiftSettings: safe),
     layer("ContainerTesting", uses: ["Bytes", "IR", system], at: "Tests/ContainerTesting"),
     tests(of: "Safetensors", uses: ["Bytes", "IR", "ContainerTesting", system]),
     tests(of: "GGUF", uses: ["Bytes", "IR", "ContainerTesting", system]),

@@ -68,22 +68,28 @@ bad("legacy_os_system.bin", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\
     "posix.system", "not run")
 bad("pickle_system.pdparams", pickle.dumps(System(), 2), "posix.system")
 
+# Sixteen kilobytes that are said to be four gigabytes.
 bomb = zipfile.ZipFile(ROOT / "zip_bomb.npz", "w", zipfile.ZIP_DEFLATED)
 bomb.writestr(zipfile.ZipInfo("a.npy", (1980, 1, 1, 0, 0, 0)), b"\0" * (1 << 24), zipfile.ZIP_DEFLATED)
 bomb.close()
-ROWS.append({"file": "zip_bomb.npz", "words": ["compressed"]})
+lying = bytearray((ROOT / "zip_bomb.npz").read_bytes())
+struct.pack_into("<I", lying, lying.rindex(b"PK\1\2") + 24, 0xFFFFFFF0)
+bad("zip_bomb.npz", bytes(lying), "cannot be 4294967280")
 
 # Frames of run-length blocks: 128 KiB from four bytes, 4 GiB from 128 KiB.
 block = struct.pack("<I", (1 << 17) << 3 | 1 << 1)[:3] + b"\0"
 frame = b"\x28\xb5\x2f\xfd\x00\x58" + block * 32767 + struct.pack("<I", (1 << 17) << 3 | 1 << 1 | 1)[:3] + b"\0"
 bad("bomb.zst", frame, "expands to more")
 bad("cut.zst", frame[:1000], "cut off")
+bad("stated_bomb.zst", b"\x28\xb5\x2f\xfd\xc0\x58" + struct.pack("<Q", 2**50) + block + b"\1\0\0", "expands to more")
+bad("stated_lie.zst", b"\x28\xb5\x2f\xfd\xc0\x58" + struct.pack("<Q", 2**25) + block + b"\1\0\0", "compressed")
 
 hdf = b"\x89HDF\r\n\x1a\n"
 superblock = hdf + bytes([0, 0, 0, 0, 0, 8, 8, 0]) + struct.pack("<HHI", 4, 16, 0)
-superblock += struct.pack("<QQQQ", 0, 2**64 - 1, 2**40, 2**64 - 1) + struct.pack("<QQII16x", 0, 96, 0, 0)
+superblock += struct.pack("<QQQQ", 0, 2**64 - 1, 100, 2**64 - 1) + struct.pack("<QQII16x", 0, 96, 0, 0)
 bad("header_length.h5", superblock + struct.pack("<BBHII4x", 1, 0, 1, 1, 2**31), "header of")
 bad("address.h5", superblock.replace(struct.pack("<QQII16x", 0, 96, 0, 0), struct.pack("<QQII16x", 0, 2**61, 0, 0)), "outside the file")
+bad("cut.h5", superblock.replace(struct.pack("<Q", 100), struct.pack("<Q", 2**40)), "cut off")
 size = struct.pack("<HHB3x", 0x01, 8 + 16, 0) + bytes([1, 2, 0, 0, 0, 0, 0, 0]) + struct.pack("<QQ", 2**40, 2**40)
 kind = struct.pack("<HHB3x", 0x03, 24, 0) + bytes([0x11, 0x20, 31, 0]) + struct.pack("<IHHBBBBI4x", 4, 0, 32, 23, 8, 0, 23, 127)
 layout = struct.pack("<HHB3x", 0x08, 24, 0) + bytes([3, 1]) + struct.pack("<QQ6x", 0, 2**42)

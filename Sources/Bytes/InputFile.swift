@@ -1,15 +1,22 @@
 import Glibc
 public import SystemPackage
 
-/// A file open for reading at absolute offsets, from any thread. One that is Zstandard, whatever its name, is expanded
-/// into a file without a name first, so that it reads like any other.
+/// A file open for reading at absolute offsets, from any thread. One that is Zstandard, whatever its name, reads like any
+/// other and is expanded as it is read (`ExpandedBytes`): no copy of it is made on disk.
 ///
 /// Reading copies (`pread`) rather than maps: a mapped file that another process truncates ends this one by a signal, and
 /// every touched page would count as ours, so that memory would grow with the model.
 public final class InputFile: Sendable {
   public let path: FilePath
   public let byteCount: Int
-  private let descriptor: FileDescriptor
+  private let content: Content
+
+  private enum Content {
+    case stored(FileDescriptor)
+    case expanded(ExpandedBytes)
+    case memory([UInt8])
+    case part(InputFile, offset: Int)
+  }
 
   public convenience init(_ path: FilePath) throws(FileError) {
     let file = try InputFile(asStored: path)
@@ -17,21 +24,55 @@ public final class InputFile: Sendable {
       try self.init(asStored: path)
       return
     }
-    let (descriptor, byteCount) = try file.expanded()
-    self.init(path: path, byteCount: byteCount, descriptor: descriptor)
+    let frames = try ZstandardFrames(file)
+    self.init(ZstandardDecoder(frames, of: file), byteCount: frames.expandedByteCount, path: path)
   }
 
-  private init(path: FilePath, byteCount: Int, descriptor: FileDescriptor) {
+  /// What a decoder makes of a part of another file; `path` is that file's, for errors.
+  /// Parts that share a cache share its bounds.
+  public init(
+    _ decoder: any ForwardDecoder, byteCount: Int, path: FilePath, cache: ExpandedCache = ExpandedCache()
+  ) {
     self.path = path
     self.byteCount = byteCount
-    self.descriptor = descriptor
+    content = .expanded(ExpandedBytes(decoder, byteCount: byteCount, path: path, cache: cache))
+  }
+
+  /// A part of another file, known to lie in it, that reads like one of its own; `path` is that file's, for errors.
+  public convenience init(part range: Range<Int>, of file: InputFile) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= file.byteCount, "a part outside its file")
+    self.init(content: .part(file, offset: range.lowerBound), byteCount: range.count, path: file.path)
+  }
+
+  private init(content: Content, byteCount: Int, path: FilePath) {
+    self.path = path
+    self.byteCount = byteCount
+    self.content = content
+  }
+
+  /// A small part of a file that was expanded as a whole; `path` is that file's, for errors.
+  public init(expanded bytes: [UInt8], path: FilePath) {
+    self.path = path
+    byteCount = bytes.count
+    content = .memory(bytes)
+  }
+
+  /// Whether its bytes come from a decoder, which makes it dear to go back.
+  public var readsForward: Bool {
+    switch content {
+    case .expanded: true
+    case .part(let file, _): file.readsForward
+    case .stored, .memory: false
+    }
   }
 
   /// The file as it is, compressed or not.
   private init(asStored path: FilePath) throws(FileError) {
     self.path = path
+    let descriptor: FileDescriptor
     do {
-      descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+      // Without waiting for who might write to a pipe of that name.
+      descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
     } catch {
       throw .system(operation: "open", path: path, errno: error as? Errno ?? .ioError)
     }
@@ -46,15 +87,23 @@ public final class InputFile: Sendable {
       throw .notARegularFile(path: path)
     }
     byteCount = Int(status.st_size)
+    content = .stored(descriptor)
   }
 
-  deinit { try? descriptor.close() }
+  deinit { if case .stored(let descriptor) = content { try? descriptor.close() } }
 
   /// Fills `bytes` from `offset`; a range past the end is an error, never a short answer.
   public func read(at offset: Int, into bytes: inout MutableRawSpan) throws(FileError) {
     let wanted = bytes.byteCount
     guard offset >= 0, offset <= byteCount, wanted <= byteCount - offset else {
       throw .truncated(path: path, offset: offset, wanted: wanted, fileByteCount: byteCount)
+    }
+    let descriptor: FileDescriptor
+    switch content {
+    case .expanded(let expanded): return try expanded.read(at: offset, into: &bytes)
+    case .part(let file, let start): return try file.read(at: start + offset, into: &bytes)
+    case .memory(let held): return bytes.copy(from: held.rawSpan.extracting(offset..<offset + wanted))
+    case .stored(let stored): descriptor = stored
     }
     // Safe: the buffer is the span's own memory and is used inside the closure only.
     let failure: FileError? = unsafe bytes.withUnsafeMutableBytes { buffer in

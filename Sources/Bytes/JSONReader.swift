@@ -42,6 +42,19 @@ public struct JSONReader: ~Escapable {
     needsComma = false
   }
 
+  /// Reads `null` if that comes next.
+  @_lifetime(self: copy self)
+  public mutating func takeNull() -> Bool {
+    skipSpace()
+    let text = Array("null".utf8)
+    guard text.count <= bytes.count - offset, text.indices.allSatisfy({ bytes[offset + $0] == text[$0] }) else {
+      return false
+    }
+    offset += text.count
+    needsComma = true
+    return true
+  }
+
   @_lifetime(self: copy self)
   public mutating func beginArray() throws(JSONError) {
     skipSpace()

@@ -6,11 +6,15 @@ public enum ZstandardError: Error, Hashable, Sendable, CustomStringConvertible {
   case damaged(reason: String, offset: Int)
   /// More than the limit: a bomb, or a file of another kind than expected.
   case tooLarge(limit: Int)
+  /// What is read lies in such an order that the file would be expanded over and over.
+  case unordered
 
   public var description: String {
     switch self {
-    case .damaged(let reason, let offset): "Zstandard: \(reason) at offset \(offset)"
-    case .tooLarge(let limit): "Zstandard: expands to more than \(limit) bytes"
+    case .damaged(let reason, let offset): "compressed: \(reason) at offset \(offset)"
+    case .tooLarge(let limit): "compressed: expands to more than \(limit) bytes"
+    case .unordered:
+      "its tensors lie in an order for which it would be expanded over and over; expand it first (zstd -d, or unzip)"
     }
   }
 }

@@ -30,6 +30,7 @@ public final class RecodedSource: TensorSource {
   }
 
   public var isReady: Bool { base.source.isReady }
+  public var forwardOffset: Int? { base.source.forwardOffset }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var stored = [UInt8](repeating: 0, count: rows.count * base.rowByteCount)

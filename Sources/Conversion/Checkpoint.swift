@@ -48,10 +48,7 @@ public struct Checkpoint: Sendable {
         path: path, container: .configuration, contents: ContainerContents(tensors: [], fileByteCount: 0),
         configuration: json, companions: [:])
     }
-    throw .unrecognized(
-      path: path,
-      detail: "neither GGUF nor safetensors nor any other container that is read, nor a config.json; it starts with "
-        + shown(start.head))
+    throw .unrecognized(path: path, detail: ForeignFile.description(of: start.head))
   }
 
   private static func open(directory path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
@@ -209,14 +206,5 @@ public struct Checkpoint: Sendable {
       }
       return object
     } catch { throw .json(path: path, error) }
-  }
-
-  private static func shown(_ head: [UInt8]) -> String {
-    if head.isEmpty { return "nothing: it is empty" }
-    let text = head.prefix(24)
-    if text.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A || $0 == 0x09 }) {
-      return "'" + String(decoding: text.prefix { $0 >= 0x20 }, as: UTF8.self) + "'"
-    }
-    return head.prefix(8).map { "0x" + String($0, radix: 16) }.joined(separator: " ")
   }
 }

@@ -72,7 +72,8 @@ public enum ContainerTable {
         } catch { throw .safetensors(error) }
       }),
     ContainerRow(
-      container: .numpy, title: "NumPy (`.npy`, `.npz`)", reads: "plain little-endian arrays, either order", writes: "",
+      container: .numpy, title: "NumPy (`.npy`, `.npz`)",
+      reads: "plain little-endian arrays, either order; compressed archives", writes: "",
       loses: "nothing", recognizes: { $0.begins(with: [0x93] + Array("NUMPY".utf8)) || NumPyFile.isArchive($0.file) },
       open: { (path, limits) throws(ConversionError) in
         do throws(NumPyError) {
@@ -80,6 +81,12 @@ public enum ContainerTable {
           return ContainerContents(tensors: file.tensors, fileByteCount: file.file.byteCount)
         } catch { throw .numpy(error) }
       }),
+    shared(
+      .hdf5, "HDF5 (`.h5`, `.hdf5`, `.keras` of Keras and ELMo)",
+      reads: "contiguous, compact and chunked datasets by every index; gzip, LZF, shuffle",
+      loses: "attributes and text are left alone",
+      recognizes: { HDF5File.recognizes($0.head) || HDF5File.isArchive($0.file) }
+    ) { (path, limits) throws(ContainerError) in try HDF5File(path, limits: limits).contents },
     ContainerRow(
       container: .pytorch,
       title: "PyTorch (`.bin`, `.pt`, `.pth`, `.ckpt`; zip, legacy, tar, TorchScript, Meta's shards)",
@@ -98,11 +105,6 @@ public enum ContainerTable {
         } catch { throw .pytorch(error) }
       }),
     shared(
-      .hdf5, "HDF5 (`.h5`, `.hdf5` of Keras and ELMo)",
-      reads: "contiguous, compact and chunked datasets; gzip, shuffle",
-      loses: "attributes and text are left alone", recognizes: { HDF5File.recognizes($0.head) }
-    ) { (path, limits) throws(ContainerError) in try HDF5File(path, limits: limits).contents },
-    shared(
       .tensorflow, "TensorFlow checkpoint V2 (`.index` and `.data-…`)", reads: "every plain type, in shards",
       loses: "text and partitioned variables are left alone", recognizes: { TensorFlowFile.recognizes($0.file) }
     ) { (path, limits) throws(ContainerError) in try TensorFlowFile(path, limits: limits).contents },
@@ -111,7 +113,7 @@ public enum ContainerTable {
       loses: "the vocabulary", recognizes: { GGMLFile.recognizes($0.head) }
     ) { (path, limits) throws(ContainerError) in try GGMLFile(path, limits: limits).contents },
     shared(
-      .fastText, "fastText (`.bin`, `.ftz`)", reads: "both matrices, product-quantized ones decoded",
+      .fastText, "fastText (`.bin`, `.ftz`, old and new)", reads: "both matrices, product-quantized ones decoded",
       loses: "the dictionary", recognizes: { FastTextFile.recognizes($0.head) }
     ) { (path, limits) throws(ContainerError) in try FastTextFile(path, limits: limits).contents },
     shared(

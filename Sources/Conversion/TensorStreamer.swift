@@ -45,7 +45,14 @@ public struct TensorStreamer: Sendable {
   func writeReady(_ open: inout OpenFile) throws(FileError) {
     let ready = open.remaining.filter { $0.tensor.source.isReady }
     open.remaining.removeAll { $0.tensor.source.isReady }
-    try write(ready, to: open.file)
+    try write(Self.inOrderOfReading(ready), to: open.file)
+  }
+
+  /// Tensors of a compressed file as they lie in it: going back would mean expanding it again.
+  private static func inOrderOfReading(_ placements: [FileLayout.Placement]) -> [FileLayout.Placement] {
+    let offsets = placements.map { $0.tensor.source.forwardOffset }
+    guard offsets.contains(where: { $0 != nil }) else { return placements }
+    return placements.indices.sorted { (offsets[$0] ?? -1, $0) < (offsets[$1] ?? -1, $1) }.map { placements[$0] }
   }
 
   private func write(_ placements: [FileLayout.Placement], to file: AtomicFile) throws(FileError) {

@@ -61,6 +61,8 @@ public struct PanelSource: TensorSource {
     owner = cache.register()
   }
 
+  public var forwardOffset: Int? { base.forwardOffset }
+
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     precondition(rows.upperBound <= rowCount, "there are no such rows")
     var row = rows.lowerBound

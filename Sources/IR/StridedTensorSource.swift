@@ -32,6 +32,8 @@ public struct StridedTensorSource: TensorSource {
     return strides
   }
 
+  public var forwardOffset: Int? { file.readsForward ? offset : nil }
+
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     guard let columns = dimensions.last, let columnStride = strides.last, columns > 0, !rows.isEmpty else {
       // A scalar is one row of one element.

@@ -51,8 +51,12 @@ public protocol TensorSource: Sendable {
   func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError)
   /// Whether it can be read by now; false only where something is still being computed. Transforms ask what they read.
   var isReady: Bool { get }
+  /// Where the first row begins, if that is in a file that is dear to read backwards (a compressed one): who reads many
+  /// such tensors reads them in this order. Transforms ask what they read.
+  var forwardOffset: Int? { get }
 }
 
 extension TensorSource {
   public var isReady: Bool { true }
+  public var forwardOffset: Int? { nil }
 }

@@ -13,6 +13,8 @@ public struct FileTensorSource: TensorSource {
     self.rowByteCount = rowByteCount
   }
 
+  public var forwardOffset: Int? { file.readsForward ? offset : nil }
+
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     try file.read(at: offset + rows.lowerBound * rowByteCount, into: &bytes)
   }
@@ -49,6 +51,7 @@ public struct RowPermutation: TensorSource {
   }
 
   public var isReady: Bool { base.isReady }
+  public var forwardOffset: Int? { base.forwardOffset }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     let first = rows.lowerBound / order.count * order.count
@@ -77,6 +80,7 @@ public struct ElementPermutation: TensorSource {
   }
 
   public var isReady: Bool { base.isReady }
+  public var forwardOffset: Int? { base.forwardOffset }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var row = [UInt8](repeating: 0, count: bytes.byteCount)

@@ -89,29 +89,6 @@ extension QuantizedGroup {
       uses: [".weight", ".weight_scale_inv"])
   }
 
-  func mlx() throws(ContainerError) -> Result {
-    let scales = try beside(".scales")
-    let biases = try beside(".biases")
-    let words = main.shape.columns
-    let groups = scales.shape.columns
-    guard scales.shape == biases.shape, scales.shape.dimensions.dropLast() == main.shape.dimensions.dropLast(),
-      groups > 0, words > 0, scales.format.isPlain, biases.format.isPlain
-    else { throw fail("scales and biases do not fit") }
-    let (said, size) = settings.mlx(path)
-    let possible = [4, 8, 2, 3, 6, 5].filter { bits in
-      words * 32 % bits == 0 && words * 32 / bits % groups == 0 && [32, 64, 128].contains(words * 32 / bits / groups)
-    }
-    guard
-      let bits = possible.first(where: { $0 == said && (size == nil || words * 32 / $0 / groups == size) })
-        ?? (possible.count == 1 || said == nil ? possible.first : nil)
-    else { throw fail("\(words) words and \(groups) groups fit no width that MLX has") }
-    let columns = words * 32 / bits
-    let decoder = MLXDecoder(words: main, scales: scales, biases: biases, columns: columns, bits: bits)
-    return try result(
-      main.shape.dimensions.dropLast() + [columns], decoder, kind: "MLX int\(bits), groups of \(columns / groups)",
-      uses: [".weight", ".scales", ".biases"])
-  }
-
   /// NVFP4 (E4M3 scales of 16 and one for all) and MXFP4 (powers of two of 32), two elements per byte, low first.
   func float4(groupSize: Int) throws(ContainerError) -> Result {
     let scale = try beside(".weight_scale")
@@ -251,31 +228,6 @@ struct BlockScaledDecoder: RowDecoder {
       let scale = try scales.floats(rows: row / blockRows..<row / blockRows + 1)
       let start = (row - rows.lowerBound) * columns
       for column in 0..<columns { values[start + column] *= scale[column / blockColumns] }
-    }
-  }
-}
-
-/// q · s + b.
-struct MLXDecoder: RowDecoder {
-  let words: TensorRef
-  let scales: TensorRef
-  let biases: TensorRef
-  let columns: Int
-  let bits: Int
-
-  func decode(rows: Range<Int>, into values: inout [Float]) throws(FileError) {
-    let packed = try words.bytes(rows: rows)
-    let scale = try scales.floats(rows: rows)
-    let bias = try biases.floats(rows: rows)
-    let fields = BitFields(bits: bits)
-    let groups = scales.shape.columns
-    let size = columns / groups
-    for row in 0..<rows.count {
-      for column in 0..<columns {
-        let group = row * groups + column / size
-        let quant = fields.value(column, in: packed.rawSpan, from: row * words.rowByteCount)
-        values[row * columns + column] = Float(quant) * scale[group] + bias[group]
-      }
     }
   }
 }

@@ -41,6 +41,7 @@ struct QuantizedGroup {
       try rowScaled(scale: ".SCB", factor: 1 / 127, also: [".weight_format"], kind: "bitsandbytes int8")
     case .scaledRows: try scaledRows()
     case .mlx: try mlx()
+    case .mlxFloat: try mlxFloat()
     case .blockFloat8: try blockFloat8()
     case .hqq: try hqq()
     case .mxfp4Blocks: try mxfp4Blocks()

@@ -71,6 +71,9 @@ public struct QuantizedWeights: Sendable {
       if tensor.format == .u32, all[path + ".scales"] != nil, all[path + ".biases"] != nil {
         return QuantizedMatch(scheme: .mlx, path: path, main: tensor)
       }
+      if tensor.format == .u32, let scales = all[path + ".scales"], scales.format == .u8 {
+        return QuantizedMatch(scheme: .mlxFloat, path: path, main: tensor)
+      }
       if tensor.format == .f8e4m3 || tensor.format == .i8 {
         if all[path + ".weight_scale_inv"] != nil {
           return QuantizedMatch(scheme: .blockFloat8, path: path, main: tensor)
@@ -100,7 +103,7 @@ public struct QuantizedWeights: Sendable {
 struct QuantizedMatch: Sendable {
   enum Scheme: Sendable {
     case gptq, awq, compressedTensors, nvfp4, mxfp4, bitsAndBytes4, bitsAndBytes8, mlx, blockFloat8, scaledRows, hqq
-    case mxfp4Blocks
+    case mxfp4Blocks, mlxFloat
   }
   let scheme: Scheme
   let path: ByteString

@@ -32,6 +32,21 @@ import Testing
     }
   }
 
+  /// Against the order in which a file's own decoder would run.
+  @Test(arguments: names)
+  func sameBackwards(name: String) throws {
+    let checkpoint = try Checkpoint(Self.folder.appending(name))
+    let answer = try Checkpoint(Self.folder.appending(name + Self.suffix))
+    let expected = Dictionary(uniqueKeysWithValues: answer.tensors.map { ($0.name, $0) })
+    for tensor in checkpoint.tensors.reversed() {
+      guard let bytes = try expected[tensor.name]?.readAll() else { continue }
+      for row in (0..<tensor.shape.rows).reversed() {
+        let wanted = bytes[row * tensor.rowByteCount..<(row + 1) * tensor.rowByteCount]
+        #expect(try tensor.bytes(rows: row..<row + 1) == Array(wanted), "\(tensor.name) row \(row)")
+      }
+    }
+  }
+
   @Test func everyContainerHasAnAnswer() throws {
     var seen: Set<Container> = [.safetensors, .gguf, .configuration]
     for name in Self.names { seen.insert(try Checkpoint(Self.folder.appending(name)).container) }

@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 ]
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 
 func layer(_ name: String, uses: [Target.Dependency], at path: String? = nil) -> Target {
   .target(name: name, dependencies: uses, path: "Library/" + (path ?? name), swiftSettings: settings)
@@ -26,20 +27,28 @@ let containers = [
 
 let package = Package(
   name: "fuzz",
-  dependencies: [.package(url: "https://github.com/apple/swift-system", from: "1.8.1")],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+  ],
   targets: [
     .systemLibrary(name: "CZstd", path: "Library/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     layer("Bytes", uses: ["CZstd", system]),
     layer("IR", uses: ["Bytes", system]),
     layer("Archives", uses: ["Bytes", system]),
     layer("QuantizedWeights", uses: ["Bytes", "IR"]),
+    layer("Tokenizers", uses: ["Bytes", "IR", heap]),
+    .target(
+      name: "FuzzedReaders",
+      dependencies: ["Bytes", "IR", "QuantizedWeights", "Tokenizers", system]
+        + containers.map { .init(stringLiteral: $0) },
+      path: "Readers", swiftSettings: settings),
   ]
     + containers.map { layer($0, uses: ["Bytes", "IR", "Archives", system], at: "Containers/" + $0) }
     + [
       .executableTarget(
-        name: "fuzz",
-        dependencies: ["Bytes", "IR", "QuantizedWeights", system] + containers.map { .init(stringLiteral: $0) },
-        path: "Harness", swiftSettings: settings + [.unsafeFlags(["-parse-as-library"])],
-        linkerSettings: [.unsafeFlags(instrumented)])
+        name: "fuzz", dependencies: ["FuzzedReaders", system], path: "Harness",
+        swiftSettings: settings,
+        linkerSettings: [.unsafeFlags(instrumented + ["-use-ld=lld"])])
     ]
 )

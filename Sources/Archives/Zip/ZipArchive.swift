@@ -8,7 +8,8 @@
 public import Bytes
 import SystemPackage
 
-/// The directory of a zip archive whose entries are stored as they are, so that tensors can be read in place.
+/// The directory of a zip archive. Entries that are stored as they are can be read in place; compressed ones are expanded
+/// as they are read.
 public struct ZipArchive: Sendable {
   public struct Entry: Hashable, Sendable {
     public let name: ByteString
@@ -26,6 +27,7 @@ public struct ZipArchive: Sendable {
   public let entries: [Entry]
   private let index: [ByteString: Int]
   private let end: ZipEnd
+  private let cache = ExpandedCache()
 
   public subscript(name: ByteString) -> Entry? { index[name].map { entries[$0] } }
 
@@ -53,17 +55,39 @@ public struct ZipArchive: Sendable {
 
   /// Where the entry's bytes begin in the file: `byteCount` of them, as they are.
   public func dataOffset(of entry: Entry) throws(ZipError) -> Int {
-    let path = file.path
-    if entry.flags & 1 != 0 {
-      throw .unsupported(path: path, entry: entry.name, reason: "encrypted", offset: entry.recordOffset)
-    }
     guard entry.method == 0 else {
-      throw .unsupported(path: path, entry: entry.name, reason: "compressed", offset: entry.recordOffset)
+      throw .unsupported(path: file.path, entry: entry.name, reason: "compressed", offset: entry.recordOffset)
     }
     guard entry.storedByteCount == entry.byteCount else {
       throw .invalidEntry(
-        path: path, entry: entry.name, reason: "stored in \(entry.storedByteCount) bytes but \(entry.byteCount) long",
-        offset: entry.recordOffset)
+        path: file.path, entry: entry.name,
+        reason: "stored in \(entry.storedByteCount) bytes but \(entry.byteCount) long", offset: entry.recordOffset)
+    }
+    return try storedOffset(of: entry)
+  }
+
+  /// A file that holds the entry's bytes and where: this one, or what expands from it.
+  public func contents(of entry: Entry) throws(ZipError) -> (file: InputFile, range: Range<Int>) {
+    guard entry.method == 8 else {
+      let start = try dataOffset(of: entry)
+      return (file, start..<start + entry.byteCount)
+    }
+    let start = try storedOffset(of: entry)
+    // DEFLATE cannot make more than 1032 bytes of one.
+    guard entry.byteCount / 1032 <= entry.storedByteCount else {
+      throw .invalidEntry(
+        path: file.path, entry: entry.name,
+        reason: "\(entry.storedByteCount) compressed bytes cannot be \(entry.byteCount)", offset: entry.recordOffset)
+    }
+    let decoder = InflateDecoder(file, range: start..<start + entry.storedByteCount)
+    return (InputFile(decoder, byteCount: entry.byteCount, path: file.path, cache: cache), 0..<entry.byteCount)
+  }
+
+  /// Where the entry's bytes begin in the file, compressed or not.
+  private func storedOffset(of entry: Entry) throws(ZipError) -> Int {
+    let path = file.path
+    if entry.flags & 1 != 0 {
+      throw .unsupported(path: path, entry: entry.name, reason: "encrypted", offset: entry.recordOffset)
     }
     let invalid = { (reason: String) in
       ZipError.invalidEntry(path: path, entry: entry.name, reason: reason, offset: entry.headerOffset)
@@ -73,8 +97,8 @@ public struct ZipArchive: Sendable {
     guard header.littleEndian(at: 0, count: 4) == 0x0403_4B50 else { throw invalid("no local header") }
     let nameByteCount = header.littleEndian(at: 26, count: 2)
     let start = entry.headerOffset + 30 + nameByteCount + header.littleEndian(at: 28, count: 2)
-    guard start <= end.directoryOffset, entry.byteCount <= end.directoryOffset - start else {
-      throw invalid("\(entry.byteCount) bytes do not end before the directory")
+    guard start <= end.directoryOffset, entry.storedByteCount <= end.directoryOffset - start else {
+      throw invalid("\(entry.storedByteCount) bytes do not end before the directory")
     }
     guard try file.zipBytes(at: entry.headerOffset + 30, count: nameByteCount) == entry.name.bytes else {
       throw invalid("its local header has another name")

@@ -1,89 +1,5 @@
-import Archives
 import Bytes
 import IR
-
-/// Shapes and types as messages state them.
-enum HDF5Type {
-  static func dimensions(_ reader: HDF5Reader, at offset: Int, limit: Int) throws(ContainerError) -> [Int] {
-    let version = try reader.number(at: offset, count: 1)
-    let rank = try reader.number(at: offset + 1, count: 1)
-    guard version == 1 || version == 2, rank <= limit else { throw reader.fault("a shape of \(rank) axes", at: offset) }
-    let start = offset + (version == 1 ? 8 : 4)
-    var result: [Int] = []
-    for axis in 0..<rank {
-      result.append(try reader.number(at: start + axis * reader.lengthSize, count: reader.lengthSize))
-    }
-    return result
-  }
-
-  /// Nil for what is no plain little-endian number.
-  static func format(_ reader: HDF5Reader, at offset: Int) throws(ContainerError) -> BlockFormat? {
-    let head = try reader.bytes(at: offset, count: 8)
-    let size = try reader.number(at: offset + 4, count: 4)
-    switch head[0] & 15 {
-    case 0:
-      guard head[1] & 1 == 0 else { throw unsupported(reader, offset) }
-      let isSigned = head[1] & 8 != 0
-      return [
-        1: isSigned ? .i8 : .u8, 2: isSigned ? .i16 : .u16, 4: isSigned ? .i32 : .u32, 8: isSigned ? .i64 : .u64,
-      ][
-        size] ?? nil
-    case 1:
-      guard head[1] & 0x41 == 0 else { throw unsupported(reader, offset) }
-      let exponent = try reader.number(at: offset + 13, count: 1)
-      return switch (size, exponent) {
-      case (2, 5): .f16
-      case (2, 8): .bf16
-      case (4, 8): .f32
-      case (8, 11): .f64
-      default: nil
-      }
-    case 8:
-      // h5py's booleans: an enumeration of bytes.
-      return size == 1 ? .bool : nil
-    default: return nil
-    }
-  }
-
-  private static func unsupported(_ reader: HDF5Reader, _ offset: Int) -> ContainerError {
-    .unsupported(.init(reader.file.path, "HDF5", offset: offset), reason: "a big-endian dataset")
-  }
-}
-
-/// What was done to each chunk.
-enum HDF5Filter: Sendable {
-  case deflate
-  case shuffle(width: Int)
-  /// A checksum of four bytes behind.
-  case fletcher32
-
-  static func list(_ reader: HDF5Reader, at offset: Int) throws(ContainerError) -> [HDF5Filter] {
-    let version = try reader.number(at: offset, count: 1)
-    let count = try reader.number(at: offset + 1, count: 1)
-    guard version == 1 || version == 2, count <= 32 else { throw reader.fault("\(count) filters", at: offset) }
-    var at = offset + (version == 1 ? 8 : 2)
-    var result: [HDF5Filter] = []
-    for _ in 0..<count {
-      let id = try reader.number(at: at, count: 2)
-      let hasName = version == 1 || id >= 256
-      let nameCount = hasName ? try reader.number(at: at + 2, count: 2) : 0
-      let valuesAt = at + (hasName ? 6 : 4)
-      let valueCount = try reader.number(at: valuesAt, count: 2)
-      let values = valuesAt + 2 + (version == 1 ? (nameCount + 7) / 8 * 8 : nameCount)
-      switch id {
-      case 1: result.append(.deflate)
-      case 2:
-        let width = valueCount > 0 ? try reader.number(at: values, count: 4) : 0
-        guard (1...8).contains(width) else { throw reader.fault("a shuffle of \(width) bytes", at: at) }
-        result.append(.shuffle(width: width))
-      case 3: result.append(.fletcher32)
-      default: throw .unsupported(.init(reader.file.path, "HDF5", offset: at), reason: "filter \(id)")
-      }
-      at = values + valueCount * 4 + (version == 1 && valueCount % 2 == 1 ? 4 : 0)
-    }
-    return result
-  }
-}
 
 /// Finds a dataset's bytes.
 struct HDF5Dataset {
@@ -94,6 +10,10 @@ struct HDF5Dataset {
   let byteCount: Int
   let filters: [HDF5Filter]
   let chunkLimit: Int
+  /// How far each axis may grow; nil: without end.
+  let most: [Int?]
+  /// One element.
+  let fill: [UInt8]
 
   private func fault(_ reason: String, at offset: Int) -> ContainerError {
     reader.fault(reason, at: offset, name: name)
@@ -112,7 +32,7 @@ struct HDF5Dataset {
       }
       if kind == 1 { return try contiguous(addressAt: offset + 8, rowByteCount) }
       return try chunked(treeAt: offset + 8, sizesAt: offset + 8 + reader.offsetSize, rank: rank)
-    case 3, 4:
+    case 3, 4, 5:
       switch try reader.number(at: offset + 1, count: 1) {
       case 0: return try compact(at: offset + 4, count: try reader.number(at: offset + 2, count: 2), rowByteCount)
       case 1: return try contiguous(addressAt: offset + 2, rowByteCount)
@@ -120,6 +40,7 @@ struct HDF5Dataset {
         return try chunked(
           treeAt: offset + 3, sizesAt: offset + 3 + reader.offsetSize, rank: try reader.number(at: offset + 2, count: 1)
         )
+      case 2: return try chunked(newAt: offset)
       default: break
       }
     default: break
@@ -135,7 +56,7 @@ struct HDF5Dataset {
   }
 
   private func contiguous(addressAt offset: Int, _ rowByteCount: Int) throws(ContainerError) -> any TensorSource {
-    if try reader.isUndefined(at: offset) { return try neverWritten(at: offset) }
+    if try reader.isUndefined(at: offset) { return HDF5FillSource(element: fill) }
     return try located(try reader.address(at: offset), rowByteCount)
   }
 
@@ -147,38 +68,135 @@ struct HDF5Dataset {
     return FileTensorSource(file: reader.file, offset: offset, rowByteCount: rowByteCount)
   }
 
-  private func neverWritten(at offset: Int) throws(ContainerError) -> any TensorSource {
-    guard byteCount == 0 else { throw fault("its elements were never written", at: offset) }
-    return MemoryTensorSource(bytes: [], rowByteCount: 0)
-  }
-
   private func chunked(treeAt offset: Int, sizesAt: Int, rank: Int) throws(ContainerError) -> any TensorSource {
     let axes = shape.dimensions.count
     guard rank == axes + 1, axes > 0 else { throw fault("chunks of \(rank) axes", at: offset) }
     var sizes: [Int] = []
     for axis in 0..<axes { sizes.append(try reader.number(at: sizesAt + axis * 4, count: 4)) }
-    guard sizes.allSatisfy({ $0 > 0 }), let elements = Int.product(of: sizes),
-      let chunkBytes = format.byteCount(elements: elements), chunkBytes <= 1 << 27
-    else { throw fault("chunks of \(sizes)", at: sizesAt) }
-    if try reader.isUndefined(at: offset) { return try neverWritten(at: offset) }
+    _ = try chunkByteCount(sizes, at: sizesAt)
+    if try reader.isUndefined(at: offset) { return HDF5FillSource(element: fill) }
     var chunks: [HDF5ChunkedSource.Chunk] = []
-    try collect(tree: try reader.address(at: offset), axes: axes, level: nil, sizes: sizes, into: &chunks)
-    chunks.sort { $0.start.lexicographicallyPrecedes($1.start) }
-    let wanted = zip(shape.dimensions, sizes).reduce(1) { product, pair in
-      let (result, overflow) = product.multipliedReportingOverflow(by: pair.0 / pair.1 + (pair.0 % pair.1 == 0 ? 0 : 1))
-      return overflow ? Int.max : result
+    // A node takes this much at the least, so that the file's size ends all cycles.
+    var budget = reader.file.byteCount / (8 + 2 * reader.offsetSize) + 1
+    try collect(tree: try reader.address(at: offset), axes: axes, level: nil, sizes: sizes, into: &chunks, &budget)
+    return try source(chunks, sizes: sizes, at: offset)
+  }
+
+  /// The chunks in order; those that are missing were never written.
+  private func source(
+    _ chunks: [HDF5ChunkedSource.Chunk], sizes: [Int], at offset: Int
+  ) throws(ContainerError) -> any TensorSource {
+    let chunks = chunks.sorted { $0.start.lexicographicallyPrecedes($1.start) }
+    for (first, second) in zip(chunks, chunks.dropFirst()) where first.start == second.start {
+      throw fault("a chunk stands twice", at: second.offset)
     }
-    guard chunks.count == wanted, Set(chunks.map(\.start)).count == wanted else {
-      throw fault("\(chunks.count) chunks where its shape needs \(wanted)", at: offset)
-    }
+    let wanted = Int.product(of: zip(shape.dimensions, sizes).map { ($0 + $1 - 1) / $1 })
     return HDF5ChunkedSource(
-      file: reader.file, dimensions: shape.dimensions, sizes: sizes, chunks: chunks, filters: filters,
-      elementByteCount: format.bytesPerBlock)
+      file: reader.file, dimensions: shape.dimensions, sizes: sizes, chunks: chunks, isComplete: chunks.count == wanted,
+      filters: filters, fill: fill)
+  }
+
+  /// Layouts of version 4: one of five indices.
+  private func chunked(newAt offset: Int) throws(ContainerError) -> any TensorSource {
+    let flags = try reader.number(at: offset + 2, count: 1)
+    let axes = shape.dimensions.count
+    let width = try reader.number(at: offset + 4, count: 1)
+    guard try reader.number(at: offset + 3, count: 1) == axes + 1, axes > 0, (1...8).contains(width) else {
+      throw fault("chunks of other axes than its own", at: offset)
+    }
+    var sizes: [Int] = []
+    for axis in 0..<axes { sizes.append(try reader.number(at: offset + 5 + axis * width, count: width)) }
+    let chunkBytes = try chunkByteCount(sizes, at: offset)
+    let kindAt = offset + 5 + (axes + 1) * width
+    let kind = try reader.number(at: kindAt, count: 1)
+    let isFilteredAlone = kind == 1 && flags & 2 != 0
+    let skip = [1: isFilteredAlone ? reader.lengthSize + 4 : 0, 2: 0, 3: 1, 4: 5, 5: 6][kind]
+    guard let skip else { throw fault("an index of kind \(kind)", at: kindAt) }
+    let addressAt = kindAt + 1 + skip
+    if try reader.isUndefined(at: addressAt) { return HDF5FillSource(element: fill) }
+    let address = try reader.address(at: addressAt)
+    guard let grid = HDF5ChunkGrid(now: shape.dimensions, most: most, sizes: sizes) else {
+      throw fault("chunks of \(sizes)", at: offset)
+    }
+    var chunks: [HDF5ChunkedSource.Chunk] = []
+    func add(_ start: [Int], _ address: Int, _ stored: Int, _ skipped: UInt32) throws(ContainerError) {
+      guard zip(start, shape.dimensions).allSatisfy({ $0 < $1 }) else { return }
+      guard chunks.count < chunkLimit, stored <= reader.file.byteCount - address, stored <= 1 << 28 else {
+        throw fault("a chunk of \(stored) bytes reaches past the end of the file", at: address)
+      }
+      // A chunk that reaches past the dataset may be stored as it is.
+      let isPartial = zip(zip(start, sizes), shape.dimensions).contains { $0.0 + $0.1 > $1 }
+      chunks.append(
+        .init(start: start, offset: address, byteCount: stored, skipped: isPartial && flags & 1 != 0 ? .max : skipped))
+    }
+    var index = HDF5ChunkIndex(
+      reader, name: name, isFiltered: !filters.isEmpty, chunkByteCount: chunkBytes, count: grid.count)
+    let found: HDF5ChunkIndex.Found = { (number, address, stored, skipped) throws(ContainerError) in
+      try add(grid.start(of: number), address, stored, skipped)
+    }
+    switch kind {
+    case 1:
+      let stored = isFilteredAlone ? try reader.number(at: kindAt + 1, count: reader.lengthSize) : chunkBytes
+      let skipped = isFilteredAlone ? try reader.number(at: kindAt + 1 + reader.lengthSize, count: 4) : 0
+      try add([Int](repeating: 0, count: axes), address, stored, UInt32(truncatingIfNeeded: skipped))
+    case 2:
+      guard grid.count <= (reader.file.byteCount - address) / chunkBytes else {
+        throw fault("\(grid.count) chunks reach past the end of the file", at: address)
+      }
+      for number in 0..<grid.count { try found(number, address + number * chunkBytes, chunkBytes, 0) }
+    case 3: try index.fixedArray(at: address, found)
+    case 4: try index.extensibleArray(at: address, found)
+    default: try collect(newTree: address, axes: axes, sizes: sizes, chunkBytes: chunkBytes, add)
+    }
+    return try source(chunks, sizes: sizes, at: offset)
+  }
+
+  private func chunkByteCount(_ sizes: [Int], at offset: Int) throws(ContainerError) -> Int {
+    guard sizes.allSatisfy({ $0 > 0 && $0 <= 1 << 32 }), let elements = Int.product(of: sizes),
+      let chunkBytes = format.byteCount(elements: elements), chunkBytes <= 1 << 27
+    else { throw fault("chunks of \(sizes)", at: offset) }
+    return chunkBytes
   }
 
   private func collect(
-    tree address: Int, axes: Int, level above: Int?, sizes: [Int], into chunks: inout [HDF5ChunkedSource.Chunk]
+    newTree address: Int, axes: Int, sizes: [Int], chunkBytes: Int,
+    _ add: ([Int], Int, Int, UInt32) throws(ContainerError) -> Void
   ) throws(ContainerError) {
+    let tree = try HDF5Tree(reader, at: address, kinds: 10...11, limit: chunkLimit)
+    let isFiltered = tree.kind == 11
+    for record in tree.records {
+      let extra = record.count - reader.offsetSize - 8 * axes
+      guard isFiltered ? (5...12).contains(extra) : extra == 0 else {
+        throw fault("a chunk's record of \(record.count) bytes", at: address)
+      }
+      let place = record[..<reader.offsetSize].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      guard let place = Int(exactly: place), place <= reader.file.byteCount - reader.base else {
+        throw fault("the address \(place) is outside the file", at: address)
+      }
+      var stored = chunkBytes
+      var skipped: UInt32 = 0
+      if isFiltered {
+        let bytes = record[reader.offsetSize..<reader.offsetSize + extra - 4]
+        stored = Int(clamping: bytes.reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+        skipped = record.integer(at: reader.offsetSize + extra - 4)
+      }
+      var start: [Int] = []
+      for axis in 0..<axes {
+        let scaled = record.integer(at: reader.offsetSize + extra + 8 * axis, as: UInt64.self)
+        let (element, overflow) = Int(clamping: scaled).multipliedReportingOverflow(by: sizes[axis])
+        guard !overflow else { throw fault("a chunk at \(scaled) of axis \(axis)", at: address) }
+        start.append(element)
+      }
+      try add(start, reader.base + place, stored, skipped)
+    }
+  }
+
+  private func collect(
+    tree address: Int, axes: Int, level above: Int?, sizes: [Int], into chunks: inout [HDF5ChunkedSource.Chunk],
+    _ budget: inout Int
+  ) throws(ContainerError) {
+    guard budget > 0 else { throw fault("an index that contains itself", at: address) }
+    budget -= 1
     try reader.expect("TREE", at: address)
     let level = try reader.number(at: address + 5, count: 1)
     let count = try reader.number(at: address + 6, count: 2)
@@ -192,7 +210,7 @@ struct HDF5Dataset {
       let key = index * (keySize + reader.offsetSize)
       let child = try reader.address(at: address + 8 + 2 * reader.offsetSize + key + keySize)
       guard level == 0 else {
-        try collect(tree: child, axes: axes, level: level, sizes: sizes, into: &chunks)
+        try collect(tree: child, axes: axes, level: level, sizes: sizes, into: &chunks, &budget)
         continue
       }
       let stored = Int(node.integer(at: key, as: UInt32.self))
@@ -213,85 +231,47 @@ struct HDF5Dataset {
   }
 }
 
-/// Rows of a dataset in chunks. Reads every chunk that holds any of the rows: use it through `PanelSource`.
-struct HDF5ChunkedSource: TensorSource {
-  struct Chunk: Sendable {
-    /// Its first element, in elements along each axis.
-    let start: [Int]
-    let offset: Int
-    let byteCount: Int
-    /// Bit i: filter i was not used.
-    let skipped: UInt32
-  }
+/// Which chunk a number means: rows of chunks of the dataset as large as it may grow, the endless axis first.
+struct HDF5ChunkGrid {
+  private let sizes: [Int]
+  /// Axes from the slowest to the fastest, with their chunks; the slowest one's number is not needed.
+  private let order: [(axis: Int, chunks: Int)]
+  /// One more than the largest number that an element of the dataset as it is can need.
+  let count: Int
 
-  let file: InputFile
-  let dimensions: [Int]
-  let sizes: [Int]
-  let chunks: [Chunk]
-  let filters: [HDF5Filter]
-  let elementByteCount: Int
-
-  func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
-    let axes = dimensions.count
-    let columns = dimensions[axes - 1]
-    // Rows of the flattened leading axes for one step of the first axis.
-    let stride = axes == 1 ? 1 : dimensions[1..<max(1, axes - 1)].reduce(1, *)
-    for chunk in chunks {
-      if axes > 1 {
-        let span = chunk.start[0] * stride..<min(chunk.start[0] + sizes[0], dimensions[0]) * stride
-        if !span.overlaps(rows) { continue }
-      }
-      let data = try expanded(chunk)
-      let width = min(sizes[axes - 1], columns - chunk.start[axes - 1])
-      let chunkRows = sizes.dropLast().reduce(1, *)
-      for chunkRow in 0..<chunkRows {
-        guard let row = row(of: chunkRow, in: chunk), rows.contains(row) else { continue }
-        let from = chunkRow * sizes[axes - 1] * elementByteCount
-        bytes.copy(
-          from: data.rawSpan.extracting(from..<from + width * elementByteCount),
-          at: ((row - rows.lowerBound) * columns + chunk.start[axes - 1]) * elementByteCount)
-      }
+  init?(now: [Int], most: [Int?], sizes: [Int]) {
+    self.sizes = sizes
+    var order: [(axis: Int, chunks: Int)] = []
+    for axis in now.indices {
+      let extent = most[axis] ?? now[axis]
+      guard extent >= now[axis] else { return nil }
+      order.append((axis, extent / sizes[axis] + (extent % sizes[axis] == 0 ? 0 : 1)))
     }
+    if let endless = most.firstIndex(where: { $0 == nil }) { order.insert(order.remove(at: endless), at: 0) }
+    self.order = order
+    guard now.allSatisfy({ $0 > 0 }) else {
+      count = 0
+      return
+    }
+    var last = 0
+    for (axis, chunks) in order {
+      let (product, overflow) = last.multipliedReportingOverflow(by: chunks)
+      let (sum, tooLarge) = product.addingReportingOverflow((now[axis] - 1) / sizes[axis])
+      if overflow || tooLarge || sum >= 1 << 62 { return nil }
+      last = sum
+    }
+    count = last + 1
   }
 
-  /// The dataset's row that a chunk's row is, or nil where the chunk reaches past the dataset.
-  private func row(of chunkRow: Int, in chunk: Chunk) -> Int? {
-    var rest = chunkRow
-    var result = 0
-    var stride = 1
-    for axis in (0..<dimensions.count - 1).reversed() {
-      let place = chunk.start[axis] + rest % sizes[axis]
-      guard place < dimensions[axis] else { return nil }
-      rest /= sizes[axis]
-      result += place * stride
-      stride *= dimensions[axis]
+  /// The chunk's first element, along each axis.
+  func start(of number: Int) -> [Int] {
+    var rest = number
+    var result = [Int](repeating: 0, count: sizes.count)
+    for (position, entry) in order.enumerated().reversed() {
+      let place = position == 0 ? rest : rest % entry.chunks
+      rest /= max(1, entry.chunks)
+      result[entry.axis] = place * sizes[entry.axis]
     }
     return result
-  }
-
-  private func expanded(_ chunk: Chunk) throws(FileError) -> [UInt8] {
-    let byteCount = sizes.reduce(elementByteCount, *)
-    var data = try file.read(at: chunk.offset, count: chunk.byteCount)
-    for (index, filter) in filters.enumerated().reversed() where chunk.skipped >> UInt32(index) & 1 == 0 {
-      switch filter {
-      case .deflate:
-        do throws(Inflate.Fault) { data = try Inflate.zlib(data, limit: byteCount + 8) } catch {
-          throw .damaged(path: file.path, reason: "HDF5 chunk: \(error.reason)", offset: chunk.offset + error.offset)
-        }
-      case .shuffle(let width):
-        let count = data.count / width
-        var result = data
-        for index in 0..<count {
-          for byte in 0..<width { result[index * width + byte] = data[byte * count + index] }
-        }
-        data = result
-      case .fletcher32: data = Array(data.dropLast(4))
-      }
-    }
-    guard data.count == byteCount else {
-      throw .damaged(
-        path: file.path, reason: "HDF5 chunk of \(data.count) bytes, not \(byteCount)", offset: chunk.offset)
-    }
-    return data
   }
 }

@@ -26,6 +26,10 @@ struct HDF5Reader: Sendable {
     let addresses = isOld ? 24 + (version == 1 ? 4 : 0) : 12
     let base = try start.number(at: addresses, count: offsetSize)
     let reader = HDF5Reader(file: file, offsetSize: offsetSize, lengthSize: lengthSize, base: base)
+    let end = try start.number(at: addresses + 2 * offsetSize, count: offsetSize)
+    guard end <= file.byteCount else {
+      throw start.fault("it is cut off at \(file.byteCount) of \(end) bytes; fetch the file again", at: 0)
+    }
     // Old: base, free space, end, driver, then the root's entry of name and header. New: base, extension, end, root.
     let root = addresses + (isOld ? 5 : 3) * offsetSize
     return (reader, try reader.address(at: root))
@@ -95,6 +99,7 @@ struct HDF5Heap {
 struct HDF5ObjectHeader {
   struct Message {
     let type: Int
+    let flags: UInt8
     /// Of the message's data, in the file.
     let offset: Int
     let byteCount: Int
@@ -152,7 +157,8 @@ struct HDF5ObjectHeader {
             blocks.append(place..<place + length)
           }
         } else {
-          messages.append(Message(type: type, offset: block.lowerBound + data, byteCount: count))
+          messages.append(
+            Message(type: type, flags: bytes[sizeAt + 2], offset: block.lowerBound + data, byteCount: count))
         }
         guard messages.count <= limit else { throw reader.fault("too many messages", at: offset) }
         at = data + count

@@ -32,7 +32,9 @@ struct HDF5Walker {
   private mutating func visit(_ address: Int, path: [UInt8], depth: Int) throws(ContainerError) {
     guard depth <= 32 else { throw reader.fault("groups inside each other more than 32 deep", at: address) }
     try spend(at: address)
-    let messages = try HDF5ObjectHeader(reader, at: address, limit: 1 << 16).messages
+    let messages = try HDF5ObjectHeader(reader, at: address, limit: 1 << 16).messages.map {
+      message throws(ContainerError) in try shared(message)
+    }
     if messages.contains(where: { $0.type == 8 }) {
       return try add(messages, name: ByteString(bytes: path), at: address)
     }
@@ -48,11 +50,15 @@ struct HDF5Walker {
       case 2:
         // Link info: an address of a fractal heap that is not "undefined" means links stored densely.
         let flags = try reader.number(at: message.offset + 1, count: 1)
-        let heap = message.offset + 2 + (flags & 1 != 0 ? 8 : 0)
-        if try !reader.isUndefined(at: heap) {
-          throw .unsupported(
-            .init(reader.file.path, "HDF5", name: ByteString(bytes: path), offset: message.offset),
-            reason: "a group with links in a fractal heap")
+        let heapAt = message.offset + 2 + (flags & 1 != 0 ? 8 : 0)
+        guard try !reader.isUndefined(at: heapAt) else { continue }
+        let heap = try HDF5FractalHeap(reader, at: try reader.address(at: heapAt))
+        let tree = try HDF5Tree(
+          reader, at: try reader.address(at: heapAt + reader.offsetSize), kinds: 5...5, limit: budget)
+        for record in tree.records {
+          let place = try heap.place(of: record[min(4, record.count)...])
+          try visit(
+            link: .init(type: 6, flags: 0, offset: place.offset, byteCount: place.byteCount), path: path, depth: depth)
         }
       default: break
       }
@@ -109,6 +115,22 @@ struct HDF5Walker {
     try visit(try reader.address(at: at + width + length), path: Self.join(path, name), depth: depth + 1)
   }
 
+  /// A message that lies in another object's header (a type with a name of its own) is read from there.
+  private func shared(_ message: HDF5ObjectHeader.Message) throws(ContainerError) -> HDF5ObjectHeader.Message {
+    guard message.flags & 2 != 0, [1, 3, 5, 11].contains(message.type) else { return message }
+    let version = try reader.number(at: message.offset, count: 1)
+    let kind = try reader.number(at: message.offset + 1, count: 1)
+    guard version <= 2 || version == 3 && kind == 2 else {
+      throw .unsupported(.init(reader.file.path, "HDF5", offset: message.offset), reason: "a message in a shared heap")
+    }
+    let target = try reader.address(at: message.offset + (version == 1 ? 8 : 2))
+    let found = try HDF5ObjectHeader(reader, at: target, limit: 1 << 10).messages
+    guard let other = found.first(where: { $0.type == message.type && $0.flags & 2 == 0 }) else {
+      throw reader.fault("a shared message that is not there", at: message.offset)
+    }
+    return other
+  }
+
   private static func join(_ path: [UInt8], _ name: [UInt8]) -> [UInt8] {
     path.isEmpty ? name : path + [UInt8(ascii: "/")] + name
   }
@@ -119,20 +141,25 @@ struct HDF5Walker {
     guard let space = messages.first(where: { $0.type == 1 }), let type = messages.first(where: { $0.type == 3 }),
       let layout = messages.first(where: { $0.type == 8 })
     else { throw reader.fault("a dataset without shape or type", at: address, name: name) }
-    guard let format = try HDF5Type.format(reader, at: type.offset) else {
+    let extents = try HDF5Type.dimensions(reader, at: space.offset, limit: limits.dimensionCount)
+    guard let format = try HDF5Type.format(reader, at: type.offset), let (dimensions, most) = extents else {
       otherCount += 1
       return
     }
-    let dimensions = try HDF5Type.dimensions(reader, at: space.offset, limit: limits.dimensionCount)
     guard let shape = Shape(dimensions), let byteCount = format.byteCount(elements: shape.elementCount),
       name.count <= limits.nameByteCount
     else { throw reader.fault("the shape \(dimensions) is impossible", at: space.offset, name: name) }
     let filters = try messages.first { $0.type == 11 }.map { message throws(ContainerError) in
       try HDF5Filter.list(reader, at: message.offset)
     }
+    if messages.contains(where: { $0.type == 7 }) {
+      throw .unsupported(
+        .init(reader.file.path, "HDF5", name: name, offset: address), reason: "a dataset kept in other files")
+    }
     let dataset = HDF5Dataset(
       reader: reader, name: name, shape: shape, format: format, byteCount: byteCount, filters: filters ?? [],
-      chunkLimit: min(limits.tensorCount, 1 << 20))
+      chunkLimit: min(limits.tensorCount, 1 << 20), most: most,
+      fill: try HDF5Type.fill(reader, messages, byteCount: format.bytesPerBlock))
     let source = try dataset.source(layoutAt: layout.offset)
     let tensor = TensorRef(name: name, shape: shape, format: format, source: source)
     tensors.append(source is HDF5ChunkedSource ? tensor.paneled(cache) : tensor)

@@ -1,6 +1,6 @@
 //  .npy:  0x93 "NUMPY" │ major: u8, minor: u8 │ header length: u16 (version 1) or u32 │ header │ elements
 //         {'descr': '<f4', 'fortran_order': False, 'shape': (30522, 768), }
-//  .npz:  a zip archive of NAME.npy, stored
+//  .npz:  a zip archive of NAME.npy, stored or (np.savez_compressed) compressed
 //
 //  Formats/Specs/numpy.md; every NUMPY-n is a rule there.
 
@@ -57,10 +57,9 @@ public struct NumPyFile: Sendable {
         throw .invalidEntry(path: file.path, array: entry.name, offset: entry.recordOffset)
       }
       let name = ByteString(bytes: Array(entry.name.bytes.dropLast(suffix.count)))
-      let start: Int
-      do throws(ZipError) { start = try archive.dataOffset(of: entry) } catch { throw .zip(error) }
-      let reader = NumPyArrayReader(
-        file: file, name: name, range: start..<start + entry.byteCount, limits: limits, cache: cache)
+      let place: (file: InputFile, range: Range<Int>)
+      do throws(ZipError) { place = try archive.contents(of: entry) } catch { throw .zip(error) }
+      let reader = NumPyArrayReader(file: place.file, name: name, range: place.range, limits: limits, cache: cache)
       tensors.append(try reader.tensor())
     }
     return tensors

@@ -23,11 +23,13 @@ public struct SafetensorsFile: Sendable {
   public let tensors: [TensorRef]
 
   public init(_ path: FilePath, limits: Limits = Limits()) throws(SafetensorsError) {
-    do throws(FileError) {
-      file = try InputFile(path)
-    } catch {
-      throw .file(error)
-    }
+    let file: InputFile
+    do throws(FileError) { file = try InputFile(path) } catch { throw .file(error) }
+    try self.init(file, limits: limits)
+  }
+
+  public init(_ file: InputFile, limits: Limits = Limits()) throws(SafetensorsError) {
+    self.file = file
     let header = try Self.readHeader(of: file, limits: limits)
     var parser = SafetensorsHeaderParser(header.span, file: file, limits: limits)
     try parser.parse()

@@ -49,6 +49,8 @@ struct SafetensorsHeaderParser: ~Escapable {
 
   @_lifetime(self: copy self)
   private mutating func parseMetadata() throws(SafetensorsError) {
+    // MLX writes it where it has none.
+    if json.takeNull() { return }
     try beginObject()
     while let (key, keyOffset) = try nextKey() {
       guard metadata[key] == nil else { throw .duplicateKey(path: file.path, key: key, offset: keyOffset) }

@@ -1,5 +1,5 @@
 //  PREFIX.index: a table of LevelDB's kind
-//    blocks: entries │ restarts: u32 …, count: u32 │ compression: u8, CRC: u32
+//    blocks: entries │ restarts: u32 …, count: u32 │ compression: u8 (0 none, 1 Snappy), CRC: u32
 //      entry: bytes shared with the key before, further bytes, bytes of the value: varints │ bytes of the key │ value
 //    footer: handles (offset, length: varints) of two blocks, zeros to 40 │ 0xDB4775248B80FB57
 //    values: BundleHeaderProto under the empty key, BundleEntryProto {1 type, 2 shape, 3 shard, 4 offset, 5 size, 7 slices}
@@ -31,24 +31,24 @@ public struct TensorFlowFile: Sendable {
     var names: Set<ByteString> = []
     for entry in try table.entries() {
       if entry.key.isEmpty {
-        shards = try Self.shards(try Self.header(entry, in: file), beside: path)
+        shards = try Self.shards(try Self.header(entry), beside: path)
         continue
       }
       guard names.insert(entry.key).inserted else {
-        throw table.fault("a key stands twice", at: entry.value.lowerBound)
+        throw table.fault("a key stands twice", at: entry.offset)
       }
-      guard let row = try Self.entry(entry, in: file, limits: limits) else {
+      guard let row = try Self.entry(entry, limits: limits) else {
         otherCount += 1
         continue
       }
       guard let shape = Shape(row.dimensions), row.format.byteCount(elements: shape.elementCount) == row.byteCount
       else {
         throw table.fault(
-          "\(row.dimensions) of \(row.format.name) in \(row.byteCount) bytes", at: entry.value.lowerBound, entry.key)
+          "\(row.dimensions) of \(row.format.name) in \(row.byteCount) bytes", at: entry.offset, entry.key)
       }
       guard shards.indices.contains(row.shard), row.offset >= 0, row.offset <= shards[row.shard].byteCount,
         row.byteCount <= shards[row.shard].byteCount - row.offset
-      else { throw table.fault("it does not lie in its shard", at: entry.value.lowerBound, entry.key) }
+      else { throw table.fault("it does not lie in its shard", at: entry.offset, entry.key) }
       tensors.append(
         TensorRef(
           name: entry.key, shape: shape, format: row.format,
@@ -68,17 +68,17 @@ public struct TensorFlowFile: Sendable {
   }
 
   /// The number of shards.
-  private static func header(_ entry: TensorFlowTable.Entry, in file: InputFile) throws(ContainerError) -> Int {
+  private static func header(_ entry: TensorFlowTable.Entry) throws(ContainerError) -> Int {
     var count = 1
     do throws(ProtobufError) {
-      var reader = ProtobufReader(file, range: entry.value)
+      var reader = ProtobufReader(entry.file, range: entry.value)
       while let field = try reader.next() {
         if field.number == 1, case .varint(let value) = field.value { count = Int(clamping: value) }
         if field.number == 2, field.value == .varint(1) {
           throw .malformed(reason: "written on a big-endian machine", offset: field.offset)
         }
       }
-    } catch { throw converted(error, file.path) }
+    } catch { throw converted(error, entry.file.path) }
     return count
   }
 
@@ -114,24 +114,24 @@ public struct TensorFlowFile: Sendable {
 
   /// Nil for text and for tensors in parts.
   private static func entry(
-    _ entry: TensorFlowTable.Entry, in file: InputFile, limits: Limits
+    _ entry: TensorFlowTable.Entry, limits: Limits
   ) throws(ContainerError) -> Row? {
     var format: BlockFormat?
     var row = Row(format: .f32, dimensions: [], shard: 0, offset: 0, byteCount: 0)
     do throws(ProtobufError) {
-      var reader = ProtobufReader(file, range: entry.value)
+      var reader = ProtobufReader(entry.file, range: entry.value)
       while let field = try reader.next() {
         switch (field.number, field.value) {
         case (1, .varint(let value)): format = formats[value]
         case (2, .bytes(let shape)):
-          var axes = ProtobufReader(file, range: shape)
+          var axes = ProtobufReader(entry.file, range: shape)
           while let axis = try axes.next() {
             guard axis.number == 2, case .bytes(let dimension) = axis.value else { continue }
             guard row.dimensions.count < limits.dimensionCount else {
               throw .malformed(reason: "too many axes", offset: axis.offset)
             }
             var size = 0
-            var fields = ProtobufReader(file, range: dimension)
+            var fields = ProtobufReader(entry.file, range: dimension)
             while let field = try fields.next() {
               if field.number == 1, case .varint(let value) = field.value { size = Int(clamping: value) }
             }
@@ -144,102 +144,9 @@ public struct TensorFlowFile: Sendable {
         default: break
         }
       }
-    } catch { throw converted(error, file.path) }
+    } catch { throw converted(error, entry.file.path) }
     guard let format else { return nil }
     row.format = format
     return row
-  }
-}
-
-/// The entries of the index, keys put together.
-struct TensorFlowTable {
-  private let file: InputFile
-  private let limits: Limits
-
-  struct Entry {
-    let key: ByteString
-    /// In the file.
-    let value: Range<Int>
-  }
-
-  init(_ file: InputFile, limits: Limits) {
-    self.file = file
-    self.limits = limits
-  }
-
-  func fault(_ reason: String, at offset: Int, _ name: ByteString = "") -> ContainerError {
-    .malformed(.init(file.path, "TensorFlow", name: name, offset: offset), reason: reason)
-  }
-
-  func entries() throws(ContainerError) -> [Entry] {
-    let footer = file.byteCount - 48
-    guard footer >= 0 else { throw fault("too short for an index", at: 0) }
-    let bytes = try read(footer..<footer + 40)
-    var place = 0
-    for _ in 0..<2 { _ = try varint(bytes, &place, base: footer) }
-    let offset = try varint(bytes, &place, base: footer)
-    let count = try varint(bytes, &place, base: footer)
-    var result: [Entry] = []
-    for handle in try block(offset, count) {
-      let text = try read(handle.value)
-      var place = 0
-      let offset = try varint(text, &place, base: handle.value.lowerBound)
-      let count = try varint(text, &place, base: handle.value.lowerBound)
-      result += try block(offset, count)
-      guard result.count <= limits.tensorCount else {
-        throw .limitExceeded(.init(file.path, "TensorFlow"), item: "tensors", limit: limits.tensorCount)
-      }
-    }
-    return result
-  }
-
-  private func read(_ range: Range<Int>) throws(ContainerError) -> [UInt8] {
-    do throws(FileError) { return try file.read(at: range.lowerBound, count: range.count) } catch { throw .file(error) }
-  }
-
-  private func varint(_ bytes: [UInt8], _ place: inout Int, base: Int) throws(ContainerError) -> Int {
-    var value = 0
-    var shift = 0
-    while place < bytes.count, shift < 56 {
-      let byte = bytes[place]
-      place += 1
-      value |= Int(byte & 0x7F) << shift
-      if byte & 0x80 == 0 { return value }
-      shift += 7
-    }
-    throw fault("a number that does not end", at: base + place)
-  }
-
-  private func block(_ offset: Int, _ count: Int) throws(ContainerError) -> [Entry] {
-    guard offset <= file.byteCount - 48, count <= file.byteCount - 48 - offset, count >= 4 else {
-      throw fault("a block outside the file", at: min(offset, file.byteCount))
-    }
-    guard count <= limits.headerByteCount else {
-      throw .limitExceeded(.init(file.path, "TensorFlow", offset: offset), item: "bytes", limit: limits.headerByteCount)
-    }
-    let bytes = try read(offset..<offset + count + 1)
-    guard bytes[count] == 0 else {
-      throw .unsupported(.init(file.path, "TensorFlow", offset: offset + count), reason: "a compressed block")
-    }
-    let restarts = Int(bytes.integer(at: count - 4, as: UInt32.self))
-    guard restarts <= (count - 4) / 4 else { throw fault("\(restarts) restarts", at: offset + count - 4) }
-    let end = count - 4 - restarts * 4
-    var place = 0
-    var key: [UInt8] = []
-    var result: [Entry] = []
-    while place < end {
-      let start = place
-      let shared = try varint(bytes, &place, base: offset)
-      let own = try varint(bytes, &place, base: offset)
-      let length = try varint(bytes, &place, base: offset)
-      guard shared <= key.count, own <= end - place, length <= end - place - own,
-        shared + own <= limits.nameByteCount
-      else { throw fault("an entry reaches past its block", at: offset + start) }
-      key = Array(key[..<shared] + bytes[place..<place + own])
-      place += own
-      result.append(Entry(key: ByteString(bytes: key), value: offset + place..<offset + place + length))
-      place += length
-    }
-    return result
   }
 }

@@ -1,4 +1,4 @@
-//  magic 0x2F4F16BA, version 11 or 12
+//  magic 0x2F4F16BA, version 11 or 12 (neither in files of before, which also lack `pruned` and `quantized`)
 //  arguments: i32 dim, ws, epoch, minCount, neg, wordNgrams, loss, model, bucket, minn, maxn, lrUpdateRate, f64 t
 //  dictionary: i32 size, words, labels, i64 tokens, i64 pruned; entries: text NUL, i64 count, u8 kind; pruned: i32 pairs
 //  u8 quantized, input matrix; u8 quantized, output matrix
@@ -13,11 +13,27 @@ public import IR
 public import SystemPackage
 
 /// A fastText model: its input matrix (words, then buckets of n-grams) and output matrix, product-quantized or not.
-/// Files of before version 11 have neither mark nor version, and begin with the arguments.
+/// Files of before version 11 begin with the arguments.
 public struct FastTextFile: Sendable {
   public let contents: ContainerContents
 
-  public static func recognizes(_ head: [UInt8]) -> Bool { head.starts(with: [0xBA, 0x16, 0x4F, 0x2F]) }
+  static func isMarked(_ head: [UInt8]) -> Bool { head.starts(with: [0xBA, 0x16, 0x4F, 0x2F]) }
+
+  public static func recognizes(_ head: [UInt8]) -> Bool { isMarked(head) || looksUnmarked(head) }
+
+  /// Whether a file without a mark begins with arguments and a dictionary's numbers as fastText saves them: each in the
+  /// range that its parser lets through, and words and labels that make up all entries.
+  private static func looksUnmarked(_ head: [UInt8]) -> Bool {
+    guard head.count >= 76 else { return false }
+    let numbers = (0..<12).map { Int(head.integer(at: $0 * 4, as: Int32.self)) }
+    let counts = [56, 60, 64].map { Int(head.integer(at: $0, as: Int32.self)) }
+    let threshold = Double(bitPattern: head.integer(at: 48, as: UInt64.self))
+    return (1...1 << 16).contains(numbers[0]) && numbers[1...5].allSatisfy { (0...1 << 20).contains($0) }
+      && (1...3).contains(numbers[6]) && (1...3).contains(numbers[7]) && numbers[8...11].allSatisfy { $0 >= 0 }
+      && numbers[9] <= numbers[10] && threshold >= 0 && threshold <= 1 && counts[0] > 0
+      && counts[1] >= 0 && counts[2] >= 0 && counts[1] + counts[2] == counts[0]
+      && head.integer(at: 68, as: Int64.self) >= 0
+  }
 
   public init(_ path: FilePath, limits: Limits = Limits()) throws(ContainerError) {
     let file: InputFile
@@ -55,30 +71,33 @@ struct FastTextParser {
   ]
 
   mutating func parse() throws(FileError) {
-    _ = try cursor.readInteger(UInt32.self)
-    let version = try cursor.readInteger(Int32.self)
-    guard version == 11 || version == 12 else { return stop("version \(version)") }
-    metadata["fasttext.version"] = .int32(version)
+    let isMarked = FastTextFile.isMarked(try file.read(at: 0, count: min(4, file.byteCount)))
+    if isMarked {
+      try cursor.skip(4)
+      let version = try cursor.readInteger(Int32.self)
+      guard version == 11 || version == 12 else { return stop("version \(version)") }
+      metadata["fasttext.version"] = .int32(version)
+    }
     for name in Self.argumentNames {
       metadata[ByteString("fasttext." + name)] = .int32(try cursor.readInteger(Int32.self))
     }
     metadata["fasttext.t"] = .float64(Double(bitPattern: try cursor.readInteger(UInt64.self)))
-    try parseDictionary()
+    try parseDictionary(hasPruned: isMarked)
     if fault != nil { return }
-    let inputIsQuantized = version >= 12 ? try cursor.readInteger(UInt8.self) == 1 : false
+    let inputIsQuantized = isMarked ? try cursor.readInteger(UInt8.self) == 1 : false
     try parseMatrix("input", isQuantized: inputIsQuantized)
     if fault != nil { return }
-    let outputIsQuantized = version >= 12 ? try cursor.readInteger(UInt8.self) == 1 : false
+    let outputIsQuantized = isMarked ? try cursor.readInteger(UInt8.self) == 1 : false
     try parseMatrix("output", isQuantized: outputIsQuantized && inputIsQuantized)
     if fault == nil, cursor.remaining > 0 { stop("\(cursor.remaining) bytes follow the last matrix") }
   }
 
-  private mutating func parseDictionary() throws(FileError) {
+  private mutating func parseDictionary(hasPruned: Bool) throws(FileError) {
     let size = Int(try cursor.readInteger(Int32.self))
     let words = Int(try cursor.readInteger(Int32.self))
     let labels = Int(try cursor.readInteger(Int32.self))
     _ = try cursor.readInteger(Int64.self)
-    let pruned = Int(try cursor.readInteger(Int64.self))
+    let pruned = hasPruned ? Int(try cursor.readInteger(Int64.self)) : -1
     // An entry takes ten bytes at the least.
     guard size >= 0, words >= 0, labels >= 0, words <= size, labels <= size, size <= cursor.remaining / 10 else {
       return stop("a dictionary of \(size) entries")
