@@ -114,7 +114,10 @@ let package = Package(
     tests(of: "Passes", uses: ["Bytes", "IR", "Kernels", "ContainerTesting", system]),
     tests(
       of: "Runtime",
-      uses: ["Bytes", "IR", "Kernels", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting", system]),
+      uses: [
+        "Bytes", "IR", "Kernels", "Catalog", "Passes", "Conversion", "Safetensors", "ContainerTesting", "ModelTesting",
+        system,
+      ]),
     tests(
       of: "Conversion",
       uses: [
@@ -126,7 +129,7 @@ let package = Package(
       of: "Calibration",
       uses: [
         "Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "Runtime", "Verification", "Tokenizers", "Conversion",
-        "ContainerTesting", "ModelTesting", system,
+        "GGUF", "ContainerTesting", "ModelTesting", system,
       ]),
     tests(of: "Tokenizers", uses: ["Bytes", "IR", system]),
   ]

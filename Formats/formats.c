@@ -4,6 +4,111 @@
 static const unsigned char architecture_llama[] = {
 #embed "Architectures/llama.json"
 };
+static const unsigned char architecture_albert[] = {
+#embed "Architectures/albert.json"
+};
+static const unsigned char architecture_bart[] = {
+#embed "Architectures/bart.json"
+};
+static const unsigned char architecture_bert[] = {
+#embed "Architectures/bert.json"
+};
+static const unsigned char architecture_chatglm[] = {
+#embed "Architectures/chatglm.json"
+};
+static const unsigned char architecture_chatglm2[] = {
+#embed "Architectures/chatglm2.json"
+};
+static const unsigned char architecture_deepseek2[] = {
+#embed "Architectures/deepseek2.json"
+};
+static const unsigned char architecture_deepseek3[] = {
+#embed "Architectures/deepseek3.json"
+};
+static const unsigned char architecture_distilbert[] = {
+#embed "Architectures/distilbert.json"
+};
+static const unsigned char architecture_electra[] = {
+#embed "Architectures/electra.json"
+};
+static const unsigned char architecture_ernie[] = {
+#embed "Architectures/ernie.json"
+};
+static const unsigned char architecture_ernie4_5_moe[] = {
+#embed "Architectures/ernie4_5-moe.json"
+};
+static const unsigned char architecture_ernie4_5[] = {
+#embed "Architectures/ernie4_5.json"
+};
+static const unsigned char architecture_flan_t5[] = {
+#embed "Architectures/flan-t5.json"
+};
+static const unsigned char architecture_gemma[] = {
+#embed "Architectures/gemma.json"
+};
+static const unsigned char architecture_gemma2[] = {
+#embed "Architectures/gemma2.json"
+};
+static const unsigned char architecture_gemma3[] = {
+#embed "Architectures/gemma3.json"
+};
+static const unsigned char architecture_glm[] = {
+#embed "Architectures/glm.json"
+};
+static const unsigned char architecture_gpt_neox[] = {
+#embed "Architectures/gpt-neox.json"
+};
+static const unsigned char architecture_gpt2[] = {
+#embed "Architectures/gpt2.json"
+};
+static const unsigned char architecture_mixtral[] = {
+#embed "Architectures/mixtral.json"
+};
+static const unsigned char architecture_mpnet[] = {
+#embed "Architectures/mpnet.json"
+};
+static const unsigned char architecture_olmo2[] = {
+#embed "Architectures/olmo2.json"
+};
+static const unsigned char architecture_openai_gpt[] = {
+#embed "Architectures/openai-gpt.json"
+};
+static const unsigned char architecture_pangu_alpha[] = {
+#embed "Architectures/pangu-alpha.json"
+};
+static const unsigned char architecture_phi3[] = {
+#embed "Architectures/phi3.json"
+};
+static const unsigned char architecture_qwen[] = {
+#embed "Architectures/qwen.json"
+};
+static const unsigned char architecture_qwen2_moe[] = {
+#embed "Architectures/qwen2-moe.json"
+};
+static const unsigned char architecture_qwen2[] = {
+#embed "Architectures/qwen2.json"
+};
+static const unsigned char architecture_qwen3_moe[] = {
+#embed "Architectures/qwen3-moe.json"
+};
+static const unsigned char architecture_qwen3[] = {
+#embed "Architectures/qwen3.json"
+};
+static const unsigned char architecture_roberta[] = {
+#embed "Architectures/roberta.json"
+};
+static const unsigned char architecture_stablelm[] = {
+#embed "Architectures/stablelm.json"
+};
+static const unsigned char architecture_t5[] = {
+#embed "Architectures/t5.json"
+};
+static const unsigned char architecture_xlnet[] = {
+#embed "Architectures/xlnet.json"
+};
+static const unsigned char configuration_options[] = {
+#embed "Configuration/options.json"
+};
 static const unsigned char recipe_f32[] = {
 #embed "Recipes/f32.json"
 };
@@ -106,6 +211,9 @@ static const unsigned char profile_quern[] = {
 static const unsigned char profile_llama_cpp[] = {
 #embed "Profiles/llama.cpp.json"
 };
+static const unsigned char profile_llama_server[] = {
+#embed "Profiles/llama-server.json"
+};
 static const unsigned char profile_transformers[] = {
 #embed "Profiles/transformers.json"
 };
@@ -175,6 +283,9 @@ static const unsigned char checkpoints_pangu_alpha[] = {
 static const unsigned char checkpoints_pangu_sigma[] = {
 #embed "Checkpoints/pangu-sigma.json"
 };
+static const unsigned char checkpoints_qwen[] = {
+#embed "Checkpoints/qwen.json"
+};
 static const unsigned char checkpoints_qwen2[] = {
 #embed "Checkpoints/qwen2.json"
 };
@@ -194,6 +305,41 @@ static const unsigned char network_vgg16[] = {
 #define FILE_ROW(path, bytes) {path, bytes, sizeof bytes}
 static const quern_format_file files[] = {
     FILE_ROW("Architectures/llama.json", architecture_llama),
+    FILE_ROW("Architectures/albert.json", architecture_albert),
+    FILE_ROW("Architectures/bart.json", architecture_bart),
+    FILE_ROW("Architectures/bert.json", architecture_bert),
+    FILE_ROW("Architectures/chatglm.json", architecture_chatglm),
+    FILE_ROW("Architectures/chatglm2.json", architecture_chatglm2),
+    FILE_ROW("Architectures/deepseek2.json", architecture_deepseek2),
+    FILE_ROW("Architectures/deepseek3.json", architecture_deepseek3),
+    FILE_ROW("Architectures/distilbert.json", architecture_distilbert),
+    FILE_ROW("Architectures/electra.json", architecture_electra),
+    FILE_ROW("Architectures/ernie.json", architecture_ernie),
+    FILE_ROW("Architectures/ernie4_5-moe.json", architecture_ernie4_5_moe),
+    FILE_ROW("Architectures/ernie4_5.json", architecture_ernie4_5),
+    FILE_ROW("Architectures/flan-t5.json", architecture_flan_t5),
+    FILE_ROW("Architectures/gemma.json", architecture_gemma),
+    FILE_ROW("Architectures/gemma2.json", architecture_gemma2),
+    FILE_ROW("Architectures/gemma3.json", architecture_gemma3),
+    FILE_ROW("Architectures/glm.json", architecture_glm),
+    FILE_ROW("Architectures/gpt-neox.json", architecture_gpt_neox),
+    FILE_ROW("Architectures/gpt2.json", architecture_gpt2),
+    FILE_ROW("Architectures/mixtral.json", architecture_mixtral),
+    FILE_ROW("Architectures/mpnet.json", architecture_mpnet),
+    FILE_ROW("Architectures/olmo2.json", architecture_olmo2),
+    FILE_ROW("Architectures/openai-gpt.json", architecture_openai_gpt),
+    FILE_ROW("Architectures/pangu-alpha.json", architecture_pangu_alpha),
+    FILE_ROW("Architectures/phi3.json", architecture_phi3),
+    FILE_ROW("Architectures/qwen.json", architecture_qwen),
+    FILE_ROW("Architectures/qwen2-moe.json", architecture_qwen2_moe),
+    FILE_ROW("Architectures/qwen2.json", architecture_qwen2),
+    FILE_ROW("Architectures/qwen3-moe.json", architecture_qwen3_moe),
+    FILE_ROW("Architectures/qwen3.json", architecture_qwen3),
+    FILE_ROW("Architectures/roberta.json", architecture_roberta),
+    FILE_ROW("Architectures/stablelm.json", architecture_stablelm),
+    FILE_ROW("Architectures/t5.json", architecture_t5),
+    FILE_ROW("Architectures/xlnet.json", architecture_xlnet),
+    FILE_ROW("Configuration/options.json", configuration_options),
     FILE_ROW("Recipes/f32.json", recipe_f32),
     FILE_ROW("Recipes/f16.json", recipe_f16),
     FILE_ROW("Recipes/bf16.json", recipe_bf16),
@@ -228,6 +374,7 @@ static const quern_format_file files[] = {
     FILE_ROW("Quantization/tensors.json", quantization_tensors),
     FILE_ROW("Profiles/quern.json", profile_quern),
     FILE_ROW("Profiles/llama.cpp.json", profile_llama_cpp),
+    FILE_ROW("Profiles/llama-server.json", profile_llama_server),
     FILE_ROW("Profiles/transformers.json", profile_transformers),
     FILE_ROW("Profiles/transformers-4.44.json", profile_transformers_4_44),
     FILE_ROW("Profiles/chatglm.json", profile_chatglm),
@@ -251,6 +398,7 @@ static const quern_format_file files[] = {
     FILE_ROW("Checkpoints/mixtral.json", checkpoints_mixtral),
     FILE_ROW("Checkpoints/pangu-alpha.json", checkpoints_pangu_alpha),
     FILE_ROW("Checkpoints/pangu-sigma.json", checkpoints_pangu_sigma),
+    FILE_ROW("Checkpoints/qwen.json", checkpoints_qwen),
     FILE_ROW("Checkpoints/qwen2.json", checkpoints_qwen2),
     FILE_ROW("Checkpoints/qwen3.json", checkpoints_qwen3),
     FILE_ROW("Checkpoints/qwen3moe.json", checkpoints_qwen3moe),

@@ -57,7 +57,7 @@ class Peer:
                 wikitext = file.read()
         fixture = os.path.join(ROOT, "Fixtures/models/kjv-llama")
         if name == "kjv-llama":
-            self.context, self.windows = 256, None
+            self.context, self.windows = 256, 64
             self.gguf = self.path("F16.gguf")
             if not os.path.exists(self.gguf):
                 call(options.quern, "convert", fixture, "-o", self.gguf, "--dtype", "f16")
@@ -140,7 +140,7 @@ class Peer:
     def imatrix(self, text):
         return self.made(self.path(f"imatrix-{text}-{self.digests[text]}.gguf"), lambda part: self.peer(
             "llama-imatrix", "-m", self.gguf, "-f", self.texts[text], "-o", part, "-c", self.context,
-            "-b", max(512, self.context), "-t", self.options.threads, *(["--chunks", 64] if self.windows else [])))
+            "-b", max(512, self.context), "-t", self.options.threads))
 
     def theirs(self, type, text):
         """llama-quantize's row for a type, calibrated on a text ("none": not calibrated)."""
@@ -226,10 +226,14 @@ def main():
                 given = extra or ([] if text == "none" else ["--calibrate", "{text}"])
                 row, theirs = peer.ours(type, text, given)
                 rows.append(row | {
+                    "recipe": options.recipe or type.lower(),
                     "arguments": given, "theirs": theirs["kld"], "theirBytes": theirs["bytes"],
                     "ratio": row["kld"] / max(theirs["kld"], 1e-9)})
                 fits = "ok" if row["bytes"] <= theirs["bytes"] else f"+{row['bytes'] - theirs['bytes']}"
                 print(f"{line(row)} {rows[-1]['ratio']:9.3f} {fits:>6}", flush=True)
+            # One line per row as it comes: a run that is cut short keeps what it measured.
+            with open(os.path.join(options.work, f"{options.side}.jsonl"), "a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
             if options.json:
                 with open(options.json, "w") as file:
                     json.dump(rows, file, indent=1)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-QUERN = os.path.join(ROOT, ".build/release/quern")
+QUERN = os.environ.get("QUERN", os.path.join(ROOT, ".build/release/quern"))
 ARITHMETIC = {"f16": "fast", "f32": "exact"}
 
 

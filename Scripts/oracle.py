@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-QUERN = os.path.join(ROOT, ".build/release/quern")
+QUERN = os.environ.get("QUERN", os.path.join(ROOT, ".build/release/quern"))
 PEER = os.path.join(os.environ.get("QUERN_PEERS", os.path.join(ROOT, ".peers")), "bin/llama-fit-params")
 MIB = 1 << 20
 

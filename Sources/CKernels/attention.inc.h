@@ -6,16 +6,17 @@
 
 enum {
   keyChunk = 256,
-  largestHeadDim = 512,
-  queryStride = largestHeadDim + 16,  // not a power of two: the rows of a tile would share cache sets
+  largestKeyDim = 576,    // multi-head latent attention: 512 and 64 rotary
+  largestValueDim = 512,
+  queryStride = largestKeyDim + 16,  // not a power of two: the rows of a tile would share cache sets
 };
 
 typedef struct attention_scratch {
   float queries[QUERN_ATTENTION_ROWS * queryStride];     // [row][dim], scaled
-  float out[QUERN_ATTENTION_ROWS * largestHeadDim];      // [row][dim]
+  float out[QUERN_ATTENTION_ROWS * largestValueDim];     // [row][dim]
   float scores[TILE * keyChunk];                         // [row][key]
-  float keys[keyChunk * largestHeadDim];                 // a chunk's keys, converted
-  float values[keyChunk * largestHeadDim];               // a chunk's values, converted
+  float keys[keyChunk * largestKeyDim];                  // a chunk's keys, converted
+  float values[keyChunk * largestValueDim];              // a chunk's values, converted
   float sums[QUERN_ATTENTION_ROWS * 16];                 // [row][lane]
   float most[QUERN_ATTENTION_ROWS];
 } attention_scratch;
@@ -160,13 +161,23 @@ INLINE i32x16 lanes_within(int32_t j, int32_t lo, int32_t hi) {
   return (lane >= lo) & (lane < hi);
 }
 
-// Turns the scores of one row's visible keys lo ..< hi (of the chunk) into weights, carrying maximum and sum.
-static void weigh_row(const quern_attention *p, size_t from, size_t to, float *scores, float *most, float *sums,
-                      float *out, size_t outDim) {
+// Adds the bias of the keys lo ..< hi; none outside is read.
+static void add_score_bias(const float *bias, int32_t lo, int32_t hi, float *scores) {
+  int32_t j = lo;
+  for (; j < hi && j % 16 != 0; j++) scores[j] += bias[j];
+  for (; j + 16 <= hi; j += 16) f32x16_store(scores + j, f32x16_load(scores + j) + f32x16_load(bias + j));
+  for (; j < hi; j++) scores[j] += bias[j];
+}
+
+// Turns the scores of one row's visible keys lo ..< hi (of the chunk) into weights, carrying maximum and sum. `bias`: of
+// the chunk's first key, or null.
+static void weigh_row(const quern_attention *p, size_t from, size_t to, const float *bias, float *scores, float *most,
+                      float *sums, float *out, size_t outDim) {
   int32_t lo = (int32_t)from, hi = (int32_t)to;
   if (p->softcap != 0)
     for (int32_t j = lo / 16 * 16; j < hi; j += 16)
       f32x16_store(scores + j, f32x16_tanh(f32x16_load(scores + j) / p->softcap) * p->softcap);
+  if (bias) add_score_bias(bias, lo, hi, scores);
   f32x16 best = f32x16_splat(-__builtin_inff());
   for (int32_t j = lo / 16 * 16; j < hi; j += 16) {
     f32x16 v = f32x16_load(scores + j);
@@ -190,9 +201,17 @@ static void weigh_row(const quern_attention *p, size_t from, size_t to, float *s
   f32x16_store(sums, sum);
 }
 
+// Where the bias of row `row` of a key-value head starts, at the chunk's first key; null for none.
+INLINE const float *bias_of(const quern_attention *p, size_t kvHead, size_t row, size_t chunk) {
+  size_t group = p->heads / p->cache.kvHeads;
+  if (!p->bias) return NULL;
+  return p->bias + (ptrdiff_t)(kvHead * group + row % group) * p->biasHeadStride +
+         (ptrdiff_t)(row / group) * p->biasTokenStride + (ptrdiff_t)chunk;
+}
+
 // Rows firstRow ..< firstRow + rows (one tile; `offset` is the first one's place in the scratch area) and one chunk.
-static void attend_tile(const quern_attention *p, const chunk_view *v, size_t firstRow, size_t rows, size_t chunk,
-                        size_t offset, attention_scratch *s) {
+static void attend_tile(const quern_attention *p, const chunk_view *v, size_t kvHead, size_t firstRow, size_t rows,
+                        size_t chunk, size_t offset, attention_scratch *s) {
   size_t group = p->heads / p->cache.kvHeads, dim = v->valueStride;
   key_range seen[TILE];
   size_t from = keyChunk, to = 0, commonLo = 0, commonHi = keyChunk;
@@ -210,8 +229,8 @@ static void attend_tile(const quern_attention *p, const chunk_view *v, size_t fi
   float *out = s->out + offset * dim;
   for (size_t r = 0; r < rows; r++)
     if (seen[r].lo < seen[r].hi)
-      weigh_row(p, seen[r].lo, seen[r].hi, s->scores + r * keyChunk, s->most + offset + r, s->sums + (offset + r) * 16,
-                out + r * dim, dim);
+      weigh_row(p, seen[r].lo, seen[r].hi, bias_of(p, kvHead, firstRow + r, chunk), s->scores + r * keyChunk,
+                s->most + offset + r, s->sums + (offset + r) * 16, out + r * dim, dim);
   // Keys that all rows see go together; a key some row may not see must not touch that row, not even times zero.
   if (commonLo >= commonHi) commonLo = commonHi = to;
   for (size_t r = 0; r < rows; r++)
@@ -240,7 +259,7 @@ static void attention(const void *arguments, size_t index, void *scratch) {
   for (size_t chunk = lo / keyChunk * keyChunk; chunk < hi; chunk += keyChunk) {
     chunk_view v = view_chunk(c, head, chunk, most(lo, chunk), least(hi, chunk + keyChunk), rows <= TILE, s);
     for (size_t tile = 0; tile < rows; tile += TILE)
-      attend_tile(p, &v, firstRow + tile, least(TILE, rows - tile), chunk, tile, s);
+      attend_tile(p, &v, head, firstRow + tile, least(TILE, rows - tile), chunk, tile, s);
   }
   for (size_t r = 0; r < rows; r++) {
     float sum = f32x16_sum(f32x16_load(s->sums + r * 16)), factor = sum != 0 ? 1.0f / sum : 0.0f;

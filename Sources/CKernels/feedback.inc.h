@@ -160,6 +160,8 @@ INLINE size_t feedback_rows(const quern_feedback *a, feedback_grid g, int type, 
   return bad;
 }
 
+#include "feedback_group.inc.h"
+
 #define FEEDBACK(NAME, TYPE, BYTES, ...)                                                              \
   static size_t PASTE(feedback_##NAME, ISA)(const quern_feedback *a) {                                \
     return feedback_rows(a, (feedback_grid){__VA_ARGS__}, TYPE, BYTES);                               \
@@ -185,6 +187,7 @@ static const quern_feedback_table FEEDBACK_TABLE = {
              [7] = PASTE(feedback_q5_1, ISA), [8] = PASTE(feedback_q8_0, ISA), [10] = PASTE(feedback_q2_k, ISA),
              [11] = PASTE(feedback_q3_k, ISA), [12] = PASTE(feedback_q4_k, ISA), [13] = PASTE(feedback_q5_k, ISA),
              [14] = PASTE(feedback_q6_k, ISA), [20] = PASTE(feedback_iq4_nl, ISA), [23] = PASTE(feedback_iq4_xs, ISA)},
+    .groups = group_feedback,
     .corner = cholesky_corner,
     .below = cholesky_below,
     .solve = cholesky_solve,

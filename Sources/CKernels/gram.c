@@ -4,21 +4,24 @@
 
 #include "include/ckernels.h"
 
-void quern_gram_panels(const float *b, size_t stride, size_t tokens, size_t columns, float *panels) {
-  for (size_t first = 0; first < columns; first += 16) {
-    size_t count = columns - first < 16 ? columns - first : 16;
-    float *out = panels + first * tokens;
-    for (size_t t = 0; t < tokens; t++, out += 16) {
-      memcpy(out, b + t * stride + first, count * sizeof *out);
-      for (size_t i = count; i < 16; i++) out[i] = 0;
-    }
+#pragma clang fp contract(off)
+
+void quern_gram_panel(const float *b, size_t stride, size_t tokens, size_t columns, const float *weights, float *panel) {
+  for (size_t t = 0; t < tokens; t++, b += stride, panel += 16) {
+    if (columns == 16) memcpy(panel, b, 16 * sizeof *panel);
+    else
+      for (size_t i = 0; i < 16; i++) panel[i] = i < columns ? b[i] : 0;
+    if (weights)
+      for (size_t i = 0; i < 16; i++) panel[i] *= weights[t];
   }
 }
 
-void quern_gram_groups(const float *a, size_t stride, size_t tokens, size_t columns, size_t tile, float *groups) {
-  for (size_t first = 0; first < columns; first += tile) {
-    size_t count = columns - first < tile ? columns - first : tile;
-    float *out = groups + first * tokens;
-    for (size_t t = 0; t < tokens; t++, out += count) memcpy(out, a + t * stride + first, count * sizeof *out);
-  }
+void quern_gram_group(const float *a, size_t stride, size_t tokens, size_t columns, float *group) {
+  // Known sizes, so that a copy is a few instructions.
+  if (columns == 6)
+    for (size_t t = 0; t < tokens; t++) memcpy(group + 6 * t, a + t * stride, 6 * sizeof *group);
+  else if (columns == 12)
+    for (size_t t = 0; t < tokens; t++) memcpy(group + 12 * t, a + t * stride, 12 * sizeof *group);
+  else
+    for (size_t t = 0; t < tokens; t++) memcpy(group + columns * t, a + t * stride, columns * sizeof *group);
 }

@@ -26,8 +26,10 @@ INLINE i32x16 i32x16_lanes_below(size_t n) {
 
 static void rms_norm(const void *arguments, size_t index, void *scratch) {
   FOR_ROWS(r) {
-    const float *x = p->x + r * p->xStride;
-    float *out = p->out + r * p->outStride;
+    size_t parts = p->parts ? p->parts : 1, part = r % parts;
+    const float *x = p->x + r / parts * p->xStride + part * n;
+    float *out = p->out + r / parts * p->outStride + part * n;
+    const float *weight = p->weight ? p->weight + part * p->weightStride : NULL;
     f32x16 squares = f32x16_splat(0);
     for (size_t k = 0; k < n; k += 16) {
       f32x16 v = f32x16_load_upto(x + k, n - k);
@@ -36,7 +38,7 @@ static void rms_norm(const void *arguments, size_t index, void *scratch) {
     float factor = 1.0f / __builtin_sqrtf(f32x16_sum(squares) / (float)n + p->epsilon);
     for (size_t k = 0; k < n; k += 16) {
       f32x16 v = f32x16_load_upto(x + k, n - k) * factor;
-      if (p->weight) v *= f32x16_load_upto(p->weight + k, n - k);
+      if (weight) v *= f32x16_load_upto(weight + k, n - k);
       f32x16_store_upto(out + k, v, n - k);
     }
   }
@@ -44,8 +46,10 @@ static void rms_norm(const void *arguments, size_t index, void *scratch) {
 
 static void layer_norm(const void *arguments, size_t index, void *scratch) {
   FOR_ROWS(r) {
-    const float *x = p->x + r * p->xStride;
-    float *out = p->out + r * p->outStride;
+    size_t parts = p->parts ? p->parts : 1, part = r % parts;
+    const float *x = p->x + r / parts * p->xStride + part * n;
+    float *out = p->out + r / parts * p->outStride + part * n;
+    const float *weight = p->weight ? p->weight + part * p->weightStride : NULL;
     f32x16 sum = f32x16_splat(0), squares = f32x16_splat(0);
     for (size_t k = 0; k < n; k += 16) sum += f32x16_load_upto(x + k, n - k);
     float mean = f32x16_sum(sum) / (float)n;
@@ -57,7 +61,7 @@ static void layer_norm(const void *arguments, size_t index, void *scratch) {
     float factor = 1.0f / __builtin_sqrtf(f32x16_sum(squares) / (float)n + p->epsilon);
     for (size_t k = 0; k < n; k += 16) {
       f32x16 v = (f32x16_load_upto(x + k, n - k) - mean) * factor;
-      if (p->weight) v *= f32x16_load_upto(p->weight + k, n - k);
+      if (weight) v *= f32x16_load_upto(weight + k, n - k);
       if (p->bias) v += f32x16_load_upto(p->bias + k, n - k);
       f32x16_store_upto(out + k, v, n - k);
     }
@@ -125,12 +129,26 @@ static void add_bias(const void *arguments, size_t index, void *scratch) {
   FOR_ELEMENTS((void)0, x + f32x16_load_upto(p->bias + k, n - k));
 }
 
+static void gather(const void *arguments, size_t index, void *scratch) {
+  FOR_ROWS(r) memcpy(p->out + r * p->outStride, p->x + (size_t)p->index[r] * p->xStride, n * sizeof(float));
+}
+static void scatter_add(const void *arguments, size_t index, void *scratch) {
+  FOR_ROWS(r) {
+    const float *x = p->x + r * p->xStride;
+    float *out = p->out + (size_t)p->index[r] * p->outStride;
+    f32x16 factor = f32x16_splat(p->factors[r]);
+    for (size_t k = 0; k < n; k += 16)
+      f32x16_store_upto(out + k, f32x16_fma(f32x16_load_upto(x + k, n - k), factor, f32x16_load_upto(out + k, n - k)), n - k);
+  }
+}
+
 static void rope(const void *arguments, size_t index, void *scratch) {
   (void)scratch;
   const quern_rope *p = arguments;
   size_t end = (index + 1) * p->rowsPerTask, pairs = p->pairs;
   for (size_t t = index * p->rowsPerTask; t < (end < p->tokens ? end : p->tokens); t++) {
-    const float *c = p->cosines + (p->position + t) * pairs, *s = p->sines + (p->position + t) * pairs;
+    size_t position = p->positions ? (size_t)p->positions[t] : p->position + t;
+    const float *c = p->cosines + position * pairs, *s = p->sines + position * pairs;
     for (size_t h = 0; h < p->heads; h++) {
       float *x = p->x + t * p->xStride + h * p->headDim;
       if (p->interleaved) {

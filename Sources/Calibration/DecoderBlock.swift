@@ -14,11 +14,27 @@ enum LinearRole: String, CaseIterable {
   case down = "ffn_down"
 
   func tensorName(layer: Int) -> ByteString { ByteString("blk.\(layer).\(rawValue).weight") }
+  func biasName(layer: Int) -> ByteString { ByteString("blk.\(layer).\(rawValue).bias") }
+
+  /// What it reads.
+  var input: BlockInput {
+    switch self {
+    case .query, .key, .value: .attention
+    case .output: .attended
+    case .gate, .up: .feedForward
+    case .down: .activated
+    }
+  }
 }
 
 /// The four inputs that the linear layers of a block share.
-enum BlockInput: CaseIterable {
+enum BlockInput: Int, CaseIterable {
   case attention, attended, feedForward, activated
+
+  var index: Int { rawValue }
+
+  /// Whether what its layer makes is added to the residual stream.
+  var isAdded: Bool { self == .attended || self == .activated }
 
   var readers: [LinearRole] {
     switch self {
@@ -32,11 +48,12 @@ enum BlockInput: CaseIterable {
 
 /// The weights of one block as floats: pre-normed attention with grouped queries, then a gated feed-forward.
 final class DecoderBlock {
-  let attentionNorm: Floats
-  let feedForwardNorm: Floats
+  private(set) var attentionNorm: Floats
+  private(set) var feedForwardNorm: Floats
   /// Replaced by what was quantized, layer by layer.
   var weights: [LinearRole: WeightMatrix] = [:]
-  private let biases: [LinearRole: Floats]
+  /// Likewise.
+  var biases: [LinearRole: Floats]
 
   /// Reads the norms and biases; the matrices come through `weights`.
   init(layer: Int, from reader: WeightReader) throws(CalibrationError) {
@@ -45,7 +62,7 @@ final class DecoderBlock {
     var biases: [LinearRole: Floats] = [:]
     for role in LinearRole.allCases {
       known.formUnion([ByteString("\(role.rawValue).weight"), ByteString("\(role.rawValue).bias")])
-      biases[role] = try reader.optionalVector(ByteString("blk.\(layer).\(role.rawValue).bias"))
+      biases[role] = try reader.optionalVector(role.biasName(layer: layer))
     }
     self.biases = biases
     for tensor in reader.model.tensors where tensor.name.hasPrefix(prefix) {
@@ -53,6 +70,15 @@ final class DecoderBlock {
     }
     attentionNorm = try reader.vector(ByteString("blk.\(layer).attn_norm.weight"))
     feedForwardNorm = try reader.vector(ByteString("blk.\(layer).ffn_norm.weight"))
+  }
+
+  /// Replaces the weights of the norm that `input` comes from.
+  func setNorm(_ weights: Floats, of input: BlockInput) {
+    switch input {
+    case .attention: attentionNorm = weights
+    case .feedForward: feedForwardNorm = weights
+    case .attended, .activated: preconditionFailure("no norm before \(input)")
+    }
   }
 
   func product(_ role: LinearRole, into out: Matrix, accumulate: Bool = false) -> Product {
@@ -156,7 +182,9 @@ final class BlockRunner {
     case .silu: .silu
     case .gelu: .gelu
     case .geluTanh: .geluTanh
+    case .geluQuick: .geluQuick
     case .relu: .relu
+    case .tanh: .tanh
     }
   }
 

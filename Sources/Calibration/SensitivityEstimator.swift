@@ -17,6 +17,8 @@ public struct SensitivityEstimator {
   private let graph: Graph
   private let fisher: Fisher
   private let windows: [[Int]]
+  /// Of the windows, among those that the gradient saw.
+  private let places: [Int]
   private let settings: FeedbackSettings
   private let processor: Processor
 
@@ -25,12 +27,18 @@ public struct SensitivityEstimator {
     .q2_K, .q3_K, .iq4_XS, .iq4_NL, .q4_K, .q4_1, .q5_0, .q5_K, .q5_1, .q6_K, .q8_0,
   ]
 
+  /// - Parameters:
+  ///   - windows: those that `fisher` was made of.
+  ///   - count: how many of them to run, evenly spread.
   public init(
-    _ model: Model, graph: Graph, windows: [[Int]], fisher: Fisher, settings: FeedbackSettings, processor: Processor
+    _ model: Model, graph: Graph, windows: [[Int]], count: Int? = nil, fisher: Fisher, settings: FeedbackSettings,
+    processor: Processor
   ) {
+    let count = max(1, min(windows.count, count ?? windows.count))
+    places = windows.isEmpty ? [] : (0..<count).map { $0 * windows.count / count }
     self.model = model
     self.graph = graph
-    self.windows = windows
+    self.windows = places.map { windows[$0] }
     self.fisher = fisher
     self.settings = settings
     self.processor = processor
@@ -39,7 +47,7 @@ public struct SensitivityEstimator {
   /// Choices for every matrix of the blocks, the embedding and the head. `progress` counts blocks.
   public func run(progress: (Int) -> Void = { _ in }) throws(CalibrationError) -> [TensorChoices] {
     let configuration: TransformerConfiguration
-    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
+    do { configuration = try TransformerConfiguration(calibrating: model.hyperparameters, graph: graph) } catch {
       throw .catalog(error)
     }
     guard let tokens = windows.first?.count else {
@@ -57,7 +65,10 @@ public struct SensitivityEstimator {
       for role in LinearRole.allCases {
         block.weights[role] = WeightMatrix(try reader.matrix(role.tensorName(layer: layer)))
       }
-      let matrices = grams.collect(block, runner, over: states, on: processor)
+      let matrices = grams.collect(block, runner, over: states, on: processor) { input, window in
+        guard settings.weighsTokens, fisher.windowCount > places[window] else { return nil }
+        return fisher.tokenWeights.weights(layer: layer, input, window: places[window])
+      }
       for input in BlockInput.allCases {
         guard let gram = matrices[input] else { continue }
         guard let hessian = InputHessian(gram: gram, damping: settings.damping, on: processor) else {

@@ -1,12 +1,12 @@
 internal import Bytes
 
-/// A descriptor under Formats/ that does not say what it must. Only our own files can raise it, and a test reads them all.
+/// A descriptor that does not say what it must: one under Formats/, all of which a test reads, or a user's own.
 public enum DescriptorError: Error, Hashable, Sendable, CustomStringConvertible {
   case invalid(file: String, key: String)
 
   public var description: String {
     switch self {
-    case .invalid(let file, let key): "Formats/\(file): '\(key)' is missing or of the wrong kind"
+    case .invalid(let file, let key): "\(file): '\(key)' is missing or of the wrong kind"
     }
   }
 }
@@ -36,6 +36,29 @@ struct DescriptorReader {
     for item in items {
       guard let text = item.string else { throw problem(key) }
       result.append(text.text)
+    }
+    return result
+  }
+
+  /// Nil when absent. A whole number is an expression, too.
+  func expression(_ key: String) throws(DescriptorError) -> Expression? {
+    guard let value = json[ByteString(key)] else { return nil }
+    guard let expression = Expression(value.string?.text ?? value.int.map(String.init) ?? "") else {
+      throw problem(key)
+    }
+    return expression
+  }
+
+  /// Nil when absent.
+  func expressions(_ key: String) throws(DescriptorError) -> [Expression]? {
+    guard let value = json[ByteString(key)] else { return nil }
+    guard let items = value.array else { throw problem(key) }
+    var result: [Expression] = []
+    for item in items {
+      guard let expression = Expression(item.string?.text ?? item.int.map(String.init) ?? "") else {
+        throw problem(key)
+      }
+      result.append(expression)
     }
     return result
   }

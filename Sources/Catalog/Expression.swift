@@ -1,35 +1,73 @@
-/// Integer arithmetic over hyperparameter names, as descriptors use it for shapes and defaults:
-/// `attention.head_count * attention.key_length`, `(rope.dimension_count / 2)`.
+/// Integer arithmetic over hyperparameter names, as descriptors use it for shapes, defaults and conditions:
+/// `attention.head_count * attention.key_length`, `layer >= leading_dense_block_count`.
+///
+/// Comparisons are 1 or 0; `&` and `|` take anything but 0 as true.
 package struct Expression: Hashable, Sendable {
   package indirect enum Node: Hashable, Sendable {
     case integer(Int)
     case name(String)
-    case operation(Character, Node, Node)
+    case operation(Operation, Node, Node)
+  }
+
+  package enum Operation: String, Hashable, Sendable, CaseIterable {
+    case or = "|"
+    case and = "&"
+    case lessOrEqual = "<="
+    case greaterOrEqual = ">="
+    case equal = "=="
+    case unequal = "!="
+    case less = "<"
+    case greater = ">"
+    case plus = "+"
+    case minus = "-"
+    case times = "*"
+    case divided = "/"
+    case remainder = "%"
   }
 
   package let root: Node
 
-  /// Nil when the text is not an expression. Products bind before sums; division rounds down.
+  /// Nil when the text is not an expression. Products bind before sums, those before comparisons, `&` before `|`.
   package init?(_ text: String) {
     var parser = Parser(rest: Substring(text.filter { $0 != " " }))
-    guard let node = parser.sum(), parser.rest.isEmpty else { return nil }
+    guard let node = parser.level(0), parser.rest.isEmpty else { return nil }
     root = node
   }
 
-  /// Nil when a name has no integer, the result does not fit, or a divisor is zero.
+  /// Nil when a name has no integer, the result does not fit, or a divisor is zero. Division rounds towards zero.
   package func value(_ lookup: (String) -> Int?) -> Int? { Self.value(root, lookup) }
+
+  /// Whether the name occurs.
+  package func mentions(_ name: String) -> Bool { Self.mentions(root, name) }
+
+  private static func mentions(_ node: Node, _ name: String) -> Bool {
+    switch node {
+    case .integer: false
+    case .name(let found): found == name
+    case .operation(_, let left, let right): mentions(left, name) || mentions(right, name)
+    }
+  }
 
   private static func value(_ node: Node, _ lookup: (String) -> Int?) -> Int? {
     switch node {
     case .integer(let value): return value
     case .name(let name): return lookup(name)
-    case .operation(let symbol, let left, let right):
+    case .operation(let operation, let left, let right):
       guard let a = value(left, lookup), let b = value(right, lookup) else { return nil }
-      switch symbol {
-      case "+": return checked(a.addingReportingOverflow(b))
-      case "-": return checked(a.subtractingReportingOverflow(b))
-      case "*": return checked(a.multipliedReportingOverflow(by: b))
-      default: return checked(a.dividedReportingOverflow(by: b))
+      switch operation {
+      case .or: return a != 0 || b != 0 ? 1 : 0
+      case .and: return a != 0 && b != 0 ? 1 : 0
+      case .lessOrEqual: return a <= b ? 1 : 0
+      case .greaterOrEqual: return a >= b ? 1 : 0
+      case .equal: return a == b ? 1 : 0
+      case .unequal: return a != b ? 1 : 0
+      case .less: return a < b ? 1 : 0
+      case .greater: return a > b ? 1 : 0
+      case .plus: return checked(a.addingReportingOverflow(b))
+      case .minus: return checked(a.subtractingReportingOverflow(b))
+      case .times: return checked(a.multipliedReportingOverflow(by: b))
+      case .divided: return checked(a.dividedReportingOverflow(by: b))
+      case .remainder: return checked(a.remainderReportingOverflow(dividingBy: b))
       }
     }
   }
@@ -41,15 +79,19 @@ package struct Expression: Hashable, Sendable {
   private struct Parser {
     var rest: Substring
 
-    mutating func sum() -> Node? { chain(of: "+-") { $0.product() } }
-    mutating func product() -> Node? { chain(of: "*/") { $0.factor() } }
+    /// What binds together, loosest first; longer spellings before their beginnings.
+    private static let levels: [[Operation]] = [
+      [.or], [.and], [.lessOrEqual, .greaterOrEqual, .equal, .unequal, .less, .greater], [.plus, .minus],
+      [.times, .divided, .remainder],
+    ]
 
-    mutating func chain(of symbols: String, _ operand: (inout Parser) -> Node?) -> Node? {
-      guard var left = operand(&self) else { return nil }
-      while let symbol = rest.first, symbols.contains(symbol) {
-        rest.removeFirst()
-        guard let right = operand(&self) else { return nil }
-        left = .operation(symbol, left, right)
+    mutating func level(_ depth: Int) -> Node? {
+      guard depth < Self.levels.count else { return factor() }
+      guard var left = level(depth + 1) else { return nil }
+      while let operation = Self.levels[depth].first(where: { rest.hasPrefix($0.rawValue) }) {
+        rest.removeFirst(operation.rawValue.count)
+        guard let right = level(depth + 1) else { return nil }
+        left = .operation(operation, left, right)
       }
       return left
     }
@@ -57,7 +99,7 @@ package struct Expression: Hashable, Sendable {
     mutating func factor() -> Node? {
       if rest.first == "(" {
         rest.removeFirst()
-        guard let inner = sum(), rest.first == ")" else { return nil }
+        guard let inner = level(0), rest.first == ")" else { return nil }
         rest.removeFirst()
         return inner
       }

@@ -9,82 +9,104 @@ extension ArchitectureDescriptor {
     case gguf
   }
 
-  /// The canonical name of a stored tensor, or nil when no rule knows it.
-  public func canonicalName(of name: ByteString, naming: Naming) -> ByteString? {
-    if naming == .gguf { return tensors.contains { $0.name.matches(name) } ? name : nil }
-    for rule in tensors {
-      for pattern in rule.huggingFace where pattern.matches(name) {
-        let digits = name.bytes.split { !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        for part in digits {
-          guard let layer = Int(String(decoding: part, as: UTF8.self)) else { continue }
-          if pattern.name(layer: layer) == name { return rule.name.name(layer: layer) }
+  /// Shapes of stored tensors under the canonical names of all that are made of them, as far as names tell: what defaults
+  /// of hyperparameters ask for. Shapes are the stored ones.
+  public func storedShapes(_ tensors: [TensorRef], naming: Naming) -> [ByteString: Shape] {
+    var result: [ByteString: Shape] = [:]
+    for tensor in tensors {
+      if naming == .gguf {
+        result[tensor.sourceName] = tensor.shape
+        continue
+      }
+      for rule in self.tensors {
+        for source in rule.huggingFace {
+          guard let layer = source.pattern.layerNumber(in: tensor.sourceName) else { continue }
+          result[rule.name.name(layer: layer)] = tensor.shape
+          break
         }
-        return rule.name.name(layer: 0)
       }
     }
-    return nil
+    return result
   }
 
-  /// Gives every stored tensor its canonical name and order, and accounts for all of them.
+  /// Gives every stored tensor its canonical name, shape and order, and accounts for all of them.
   /// - Throws: `leftovers` with all differences when the tensors are not exactly the family's.
   public func match(
     _ stored: [TensorRef], naming: Naming, hyperparameters: Hyperparameters
   ) throws(CatalogError) -> (tensors: [TensorRef], report: MatchReport) {
     var report = MatchReport()
-    var wanted: [ByteString: TensorInstance] = [:]
-    let instances = instances(in: hyperparameters)
-    for instance in instances {
-      for name in naming == .gguf ? [instance.name] : instance.huggingFaceNames { wanted[name] = instance }
-    }
-    var found: Set<ByteString> = []
-    var tensors: [TensorRef] = []
-    for tensor in stored {
-      guard let instance = wanted[tensor.sourceName] else {
-        if let rule = ignoreRule(for: tensor.sourceName, naming: naming, hyperparameters: hyperparameters) {
-          report.ignored.append(.init(name: tensor.sourceName, rule: rule.reason))
-        } else {
-          report.unexpected.append(tensor.sourceName)
-        }
-        continue
-      }
-      guard tensor.shape == instance.shape else {
-        report.mismatched.append(.init(name: tensor.sourceName, expected: instance.shape, found: tensor.shape))
-        found.insert(instance.name)
-        continue
-      }
-      guard found.insert(instance.name).inserted else {
+    var positions: [ByteString: Int] = [:]
+    for (position, tensor) in stored.enumerated() {
+      if positions.updateValue(position, forKey: tensor.sourceName) != nil {
         report.unexpected.append(tensor.sourceName)
+      }
+    }
+    var used = [Bool](repeating: false, count: stored.count)
+    var made: [(position: Int, tensor: TensorRef)] = []
+    let cache = PanelCache()
+    for instance in instances(in: hyperparameters) {
+      let ways = naming == .gguf ? [instance.ggufSource(in: hyperparameters)] : instance.sources
+      // The way of which most is there: all of it, in a good file.
+      let counts = ways.map { way in way.names.count { positions[$0] != nil } }
+      guard
+        let best = ways.indices.first(where: { counts[$0] == ways[$0].names.count })
+          ?? ways.indices.first(where: { counts[$0] > 0 }) ?? ways.indices.first
+      else {
+        report.missing.append(instance.name)
         continue
       }
-      report.consumed.append(tensor.sourceName)
-      tensors.append(canonical(tensor, instance, naming: naming, hyperparameters: hyperparameters))
+      let way = ways[best]
+      var parts: [TensorRef] = []
+      for name in way.names {
+        guard let position = positions[name] else {
+          report.missing.append(name)
+          continue
+        }
+        used[position] = true
+        let tensor = stored[position]
+        if tensor.shape != way.shape {
+          report.mismatched.append(.init(name: name, expected: way.shape, found: tensor.shape))
+        } else if let first = parts.first, first.format != tensor.format {
+          report.unlike.append(name)
+        } else {
+          parts.append(tensor)
+        }
+      }
+      guard parts.count == way.names.count, let position = positions[way.names[0]] else { continue }
+      var tensor = way.canonical(parts, instance, cache: cache)
+      if naming == .gguf { tensor = canonicalOrder(tensor, instance, hyperparameters) }
+      made.append((position, tensor))
     }
-    report.missing = instances.filter { !found.contains($0.name) }.map {
-      naming == .gguf ? $0.name : $0.huggingFaceNames.first ?? $0.name
+    for (position, tensor) in stored.enumerated() {
+      if used[position] {
+        report.consumed.append(tensor.sourceName)
+      } else if let rule = ignored.first(where: {
+        $0.covers(tensor.sourceName, naming: naming, hyperparameters: hyperparameters)
+      }) {
+        report.ignored.append(.init(name: tensor.sourceName, rule: rule.reason))
+      } else if positions[tensor.sourceName] == position {
+        report.unexpected.append(tensor.sourceName)
+      }
     }
     if !report.problems.isEmpty { throw .leftovers(report) }
-    return (tensors, report)
+    // Stable: parts of one stored tensor keep the descriptor's order.
+    let order = made.indices.sorted { (made[$0].position, $0) < (made[$1].position, $1) }
+    return (order.map { made[$0].tensor }, report)
   }
 
-  private func canonical(
-    _ tensor: TensorRef, _ instance: TensorInstance, naming: Naming, hyperparameters: Hyperparameters
+  private func canonicalOrder(
+    _ tensor: TensorRef, _ instance: TensorInstance, _ hyperparameters: Hyperparameters
   ) -> TensorRef {
-    var result = tensor
-    result.name = instance.name
-    if naming == .gguf, instance.rule.hasRotaryHeads, ggufRotaryOrder == .pairs,
+    guard instance.rule.hasRotaryHeads, ggufRotaryOrder == .pairs,
       let headDimension = hyperparameters.integer("attention.key_length")
-    {
-      return result.reorderedHeads(to: .halves, headDimension: headDimension)
-    }
-    return result
+    else { return tensor }
+    return tensor.reorderedHeads(to: .halves, headDimension: headDimension)
   }
+}
 
-  private func ignoreRule(
-    for name: ByteString, naming: Naming, hyperparameters: Hyperparameters
-  ) -> IgnoreRule? {
-    ignored.first { rule in
-      if let when = rule.when, hyperparameters.bool(when) != true { return false }
-      return (naming == .gguf ? rule.name : rule.huggingFace)?.matches(name) ?? false
-    }
+extension TensorInstance {
+  /// How GGUF files store it.
+  func ggufSource(in hyperparameters: Hyperparameters) -> Source {
+    Source(names: [name], shape: shape, transforms: [], isStack: false)
   }
 }

@@ -20,6 +20,8 @@ public struct ReleasedModel: Sendable {
   public let statedParameterCount: Int
   /// Where the dimensions are from.
   public let source: String
+  /// It generates token by token.
+  public let isCausal: Bool
 
   public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.elementCount } }
 }
@@ -83,35 +85,45 @@ public struct ReleasedModels: Sendable {
   private func checkpoint(_ entry: Entry) throws(DescriptorError) -> ReleasedModel {
     let reader = DescriptorReader(entry.json, in: entry.file)
     let table = DescriptorReader(entry.table, in: entry.file)
-    let family = try table.text("family")
+    let ownFamily = entry.json["family"]?.string?.text
+    let family = if let ownFamily { ownFamily } else { try table.text("family") }
     guard let format = BlockFormat.named(try reader.text("type")) else { throw reader.problem("type") }
-    guard let stated = entry.json["parameters"]?.int else { throw reader.problem("parameters") }
+    guard let statedCount = entry.json["parameters"]?.int else { throw reader.problem("parameters") }
     let source = try reader.text("source")
-    if let configuration = entry.json["configuration"]?.object {
+    if entry.table["tensors"] == nil {
       // The family's descriptor knows the rest.
       guard let architecture = catalog.architecture(family: family) else { throw table.problem("family") }
+      let stated: HyperparameterSource
+      if let configuration = entry.json["configuration"]?.object {
+        stated = .huggingFace(configuration)
+      } else {
+        stated = .canonical(try self.hyperparameters(entry, reader))
+      }
       let hyperparameters: Hyperparameters
-      do {
-        hyperparameters = try architecture.readHyperparameters(from: .huggingFace(configuration), tensors: nil)
-      } catch { throw .invalid(file: entry.file, key: "\(entry.name): \(error)") }
+      do { hyperparameters = try architecture.readHyperparameters(from: stated, tensors: nil) } catch {
+        throw .invalid(file: entry.file, key: "\(entry.name): \(error)")
+      }
       return ReleasedModel(
         name: entry.name, family: family, hyperparameters: hyperparameters,
         tensors: architecture.instances(in: hyperparameters).map { .init(name: $0.name, shape: $0.shape) },
-        format: format, statedParameterCount: stated, source: source)
+        format: format, statedParameterCount: statedCount, source: source,
+        isCausal: architecture.graph.kind != .encoder)
     }
-    let hyperparameters = try hyperparameters(entry, reader)
+    let hyperparameters = try self.hyperparameters(entry, reader)
     var tensors: [ReleasedModel.Tensor] = []
+    let names = NameVariants(optionalPrefixes: [], oldWords: [])
     for object in try table.objects("tensors") {
-      let rule = try TensorRule(object, in: entry.file)
-      guard rule.exists(in: hyperparameters) else { continue }
-      guard let shape = rule.shape(in: hyperparameters) else { throw table.problem("shape") }
-      for layer in try layers(of: object, rule, hyperparameters, entry.file) {
+      let rule = try TensorRule(object, names: names, in: entry.file)
+      let layerCount = rule.name.isPerLayer ? hyperparameters.integer("block_count") ?? 0 : 1
+      for layer in 0..<layerCount where rule.exists(in: hyperparameters, layer: layer) {
+        guard let shape = rule.shape(in: hyperparameters, layer: layer) else { throw table.problem("shape") }
         tensors.append(.init(name: rule.name.name(layer: layer), shape: shape))
       }
     }
     return ReleasedModel(
       name: entry.name, family: family, hyperparameters: hyperparameters, tensors: tensors, format: format,
-      statedParameterCount: stated, source: source)
+      statedParameterCount: statedCount, source: source,
+      isCausal: hyperparameters.bool("attention.causal") ?? true)
   }
 
   /// What the table says for all, then what the checkpoint says.
@@ -132,17 +144,5 @@ public struct ReleasedModels: Sendable {
       }
     }
     return result
-  }
-
-  /// `"layers": ["leading_dense_block_count", "block_count"]`, from the one to before the other; all by default.
-  private func layers(
-    of object: JSONObject, _ rule: TensorRule, _ hyperparameters: Hyperparameters, _ file: String
-  ) throws(DescriptorError) -> Range<Int> {
-    guard rule.name.isPerLayer else { return 0..<1 }
-    let bounds = try DescriptorReader(object, in: file).texts("layers") ?? ["0", "block_count"]
-    guard bounds.count == 2, let first = Expression(bounds[0])?.value({ hyperparameters.integer($0) }),
-      let end = Expression(bounds[1])?.value({ hyperparameters.integer($0) }), first >= 0, end >= first
-    else { throw .invalid(file: file, key: "layers") }
-    return first..<end
   }
 }

@@ -3,13 +3,20 @@ public import IR
 
 /// Rotary positions: how fast each pair of a head's elements turns, and by what scaling for long contexts.
 ///
-/// Su et al. 2021; "llama3" as in Llama 3.1's release, "yarn" as in Peng et al. 2023 with transformers' defaults.
+/// Su et al. 2021; "llama3" as in Llama 3.1's release, "yarn" as in Peng et al. 2023 with transformers' defaults,
+/// "longrope" as in Ding et al. 2024, "dynamic" as transformers has it.
 public struct RotaryEmbedding: Hashable, Sendable {
   public enum Scaling: Hashable, Sendable {
     case none
     case linear(factor: Double)
     case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalContext: Int)
     case yarn(factor: Double, originalContext: Int, betaFast: Double, betaSlow: Double, attentionFactor: Double?)
+    /// The base grows with the sequence, once that is longer than `context`.
+    case dynamic(factor: Double, context: Int)
+    /// `dynamic` with powers of two and no factor, as the first Qwen has it.
+    case dynamicByPowers(context: Int)
+    /// Divisors for sequences of at most `originalContext` tokens, and for longer ones.
+    case longRope(short: [Double], long: [Double], originalContext: Int, attentionFactor: Double)
     /// Explicit divisors, one per pair, as GGUF's `rope_freqs.weight` stores them.
     case factors([Double])
   }
@@ -19,8 +26,18 @@ public struct RotaryEmbedding: Hashable, Sendable {
   public let base: Double
   public let scaling: Scaling
 
-  /// Reads `rope.*`; nil with the name of the value that is impossible.
-  public init(_ hyperparameters: Hyperparameters) throws(CatalogError) {
+  /// Turns nothing: for families with other positions.
+  public static let none = RotaryEmbedding(dimensionCount: 0, base: 1, scaling: .none)
+
+  private init(dimensionCount: Int, base: Double, scaling: Scaling) {
+    self.dimensionCount = dimensionCount
+    self.base = base
+    self.scaling = scaling
+  }
+
+  /// Reads `rope.*`. Layers with a sliding window may have a base of their own (`rope.freq_base_swa`), then without
+  /// scaling.
+  public init(_ hyperparameters: Hyperparameters, ofSlidingLayers sliding: Bool = false) throws(CatalogError) {
     func number(_ name: String) -> Double { hyperparameters.number("rope.\(name)") ?? 0 }
     func require(_ good: Bool, _ name: String) throws(CatalogError) {
       guard good else {
@@ -28,59 +45,49 @@ public struct RotaryEmbedding: Hashable, Sendable {
       }
     }
     dimensionCount = hyperparameters.integer("rope.dimension_count") ?? 0
-    base = number("freq_base")
     try require(dimensionCount > 0 && dimensionCount % 2 == 0, "dimension_count")
-    try require(base > 1 && base.isFinite, "freq_base")
-    let factor = number("scaling.factor")
-    let stated = hyperparameters.integer("rope.scaling.original_context_length") ?? 0
-    let originalContext = stated > 0 ? stated : hyperparameters.integer("context_length") ?? 0
-    if case .numbers(let values)? = hyperparameters["rope.frequency_factors"] {
-      guard values.count == dimensionCount / 2, values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
-        throw .invalidHyperparameter(
-          name: "rope.frequency_factors", key: "rope_freqs.weight", found: "\(values.count) values")
-      }
-      scaling = .factors(values)
+    let slidingBase = number("freq_base_swa")
+    if sliding, slidingBase != 0 {
+      try require(slidingBase > 1 && slidingBase.isFinite, "freq_base_swa")
+      base = slidingBase
+      scaling = .none
       return
     }
-    switch hyperparameters.string("rope.scaling.type") ?? "none" {
-    case "none": scaling = .none
-    case "linear":
-      try require(factor > 0 && factor.isFinite, "scaling.factor")
-      scaling = .linear(factor: factor)
-    case "llama3":
-      let low = number("scaling.low_freq_factor")
-      let high = number("scaling.high_freq_factor")
-      try require(factor > 0 && factor.isFinite, "scaling.factor")
-      try require(low > 0, "scaling.low_freq_factor")
-      try require(high > low, "scaling.high_freq_factor")
-      try require(originalContext > 0, "scaling.original_context_length")
-      scaling = .llama3(
-        factor: factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalContext: originalContext)
-    case "yarn":
-      try require(factor > 0 && factor.isFinite, "scaling.factor")
-      try require(originalContext > 0, "scaling.original_context_length")
-      let fast = number("scaling.yarn_beta_fast")
-      let slow = number("scaling.yarn_beta_slow")
-      let attention = number("scaling.attention_factor")
-      scaling = .yarn(
-        factor: factor, originalContext: originalContext, betaFast: fast > 0 ? fast : 32, betaSlow: slow > 0 ? slow : 1,
-        attentionFactor: attention > 0 ? attention : nil)
-    case let other:
-      throw .invalidHyperparameter(name: "rope.scaling.type", key: "rope scaling type", found: "'\(other)'")
+    base = number("freq_base")
+    try require(base > 1 && base.isFinite, "freq_base")
+    scaling = try Scaling(hyperparameters, pairs: dimensionCount / 2)
+  }
+
+  /// Radians per position, one per pair, for a sequence of `length` tokens.
+  public func inverseFrequencies(length: Int) -> [Double] {
+    zip(plainFrequencies(length: length), frequencyFactors(length: length)).map { $0 / $1 }
+  }
+
+  /// The same for a sequence no longer than the model was made for.
+  public var inverseFrequencies: [Double] { inverseFrequencies(length: 0) }
+
+  /// What each plain frequency is divided by.
+  public var frequencyFactors: [Double] { frequencyFactors(length: 0) }
+
+  /// Whether `inverseFrequencies` differ between sequences of these lengths.
+  public func changes(from old: Int, to new: Int) -> Bool {
+    switch scaling {
+    case .dynamic, .dynamicByPowers, .longRope: inverseFrequencies(length: old) != inverseFrequencies(length: new)
+    default: false
     }
   }
 
-  /// Radians per position, one per pair.
-  public var inverseFrequencies: [Double] {
-    zip(plainFrequencies, frequencyFactors).map { $0 / $1 }
-  }
+  /// Whether a sequence is computed again when it outgrows the length that its angles are for: its keys, turned by other
+  /// factors, would not go with its queries.
+  public var isRecomputed: Bool { if case .longRope = scaling { true } else { false } }
 
-  /// What each plain frequency is divided by.
-  public var frequencyFactors: [Double] {
+  private func frequencyFactors(length: Int) -> [Double] {
+    let plainFrequencies = plainFrequencies(length: 0)
     switch scaling {
-    case .none: return plainFrequencies.map { _ in 1 }
+    case .none, .dynamic, .dynamicByPowers: return plainFrequencies.map { _ in 1 }
     case .linear(let factor): return plainFrequencies.map { _ in factor }
     case .factors(let values): return values
+    case .longRope(let short, let long, let context, _): return length > context ? long : short
     case .llama3(let factor, let low, let high, let context):
       return plainFrequencies.map { frequency in
         let turns = Double(context) * frequency / (2 * .pi)
@@ -106,11 +113,24 @@ public struct RotaryEmbedding: Hashable, Sendable {
 
   /// What the rotated values are multiplied by.
   public var attentionFactor: Double {
-    guard case .yarn(let factor, _, _, _, let stated) = scaling else { return 1 }
-    return stated ?? (factor > 1 ? 0.1 * log(factor) + 1 : 1)
+    switch scaling {
+    case .yarn(let factor, _, _, _, let stated): stated ?? (factor > 1 ? 0.1 * log(factor) + 1 : 1)
+    case .longRope(_, _, _, let factor): factor
+    default: 1
+    }
   }
 
-  private var plainFrequencies: [Double] {
-    (0..<dimensionCount / 2).map { pow(base, -Double(2 * $0) / Double(dimensionCount)) }
+  private func plainFrequencies(length: Int) -> [Double] {
+    var base = base
+    let dimensions = Double(dimensionCount)
+    switch scaling {
+    case .dynamic(let factor, let context) where length > context:
+      base *= pow(factor * Double(length) / Double(context) - (factor - 1), dimensions / (dimensions - 2))
+    case .dynamicByPowers(let context) where length > context:
+      let alpha = exp2((log2(Double(length) / Double(context)) + 1).rounded(.up)) - 1
+      base *= pow(max(alpha, 1), dimensions / (dimensions - 2))
+    default: break
+    }
+    return (0..<dimensionCount / 2).map { pow(base, -Double(2 * $0) / dimensions) }
   }
 }

@@ -72,8 +72,10 @@ public struct ConversionJob: Sendable {
         plan = plan ?? .unpacked(of: original)
       } else if container == .gguf {
         plan = plan ?? .widenedVectors(of: original)
+        plan?.widenForLlama()
       }
-      packed = PackedWeights(plan, of: original, importance: importance, kernels: kernels)
+      packed = PackedWeights(
+        plan, of: original, importance: importance, calibrated: calibrated, kernels: kernels)
       let passes = plan.map { [ChangeFormats($0, importance: importance, pending: pending, kernels: kernels)] } ?? []
       model = try Pipeline(passes).run(original)
     } catch { throw .pass(error) }
@@ -183,7 +185,10 @@ public struct ConversionJob: Sendable {
     var outcome: [ByteString: EncodedTensor] = [:]
     do {
       try calibration?.run { (tensors) throws(FileError) in
-        for tensor in tensors { pending[tensor.name]?.supply(tensor.bytes) }
+        for tensor in tensors {
+          pending[tensor.name]?.supply(tensor.bytes)
+          packed?.supply(tensor)
+        }
         try writeReady()
         for tensor in tensors {
           pending[tensor.name]?.release()

@@ -1,6 +1,7 @@
 import Bytes
 import Catalog
 import GGUF
+import Glibc
 public import IR
 import Tokenizers
 
@@ -17,21 +18,26 @@ public struct GGUFExport: Sendable {
       throw .inexpressible("llama.cpp has no '\(model.family)', so GGUF cannot hold it; use --to safetensors")
     }
     var warnings: [String] = []
+    var metadata: Metadata
     if opened.checkpoint.container == .gguf {
-      var metadata = model.metadata
+      metadata = model.metadata
       for key in ["split.no", "split.count", "split.tensors.count"] { metadata[ByteString(key)] = nil }
       metadata["general.file_type"] = .uint32(UInt32(fileType))
       metadata["general.quantization_version"] = .uint32(2)
-      self.metadata = metadata
     } else {
-      var metadata = Metadata()
+      metadata = Metadata()
       metadata["general.architecture"] = .string(ByteString(architecture))
       metadata["general.type"] = .string("model")
       metadata["general.name"] = .string(ByteString(name))
       metadata["general.file_type"] = .uint32(UInt32(fileType))
       metadata["general.quantization_version"] = .uint32(2)
-      for entry in Self.hyperparameters(of: model, opened.architecture, prefix: architecture) {
-        metadata[entry.key] = entry.value
+      for entry in opened.architecture.ggufMetadata(of: model.hyperparameters) { metadata[entry.key] = entry.value }
+      if opened.architecture.family != architecture {
+        metadata["quern.family"] = .string(ByteString(opened.architecture.family))
+      }
+      if let entry = try Self.attentionFactor(of: model, architecture) { metadata[entry.key] = entry.value }
+      warnings += opened.architecture.ggufDifferences(model.hyperparameters).map {
+        "llama.cpp computes it differently: \($0)"
       }
       if let tokenizer = model.tokenizer {
         do {
@@ -44,72 +50,63 @@ public struct GGUFExport: Sendable {
         metadata["tokenizer.ggml.model"] = .string("none")
         warnings.append("the source has no tokenizer.json, so the output has no tokenizer")
       }
-      self.metadata = metadata
     }
-    tensors = try Self.tensors(of: model, opened.architecture)
+    let (tensors, heads) = opened.architecture.ggufTensors(of: model)
+    for head in heads {
+      for entry in try GGUFHeads.entries(for: head) { metadata[entry.key] = entry.value }
+    }
+    if !heads.isEmpty {
+      warnings.append(
+        "llama.cpp has no place for \(heads.map(\.name.text).joined(separator: ", ")); they are kept in the metadata, where "
+          + "quern finds them")
+    }
+    self.tensors = try tensors + Self.rotaryTensors(of: model)
+    self.metadata = metadata
     self.warnings = warnings
   }
 
-  /// The family's hyperparameters as llama.cpp's keys; what it has no key for goes under `quern.`.
-  private static func hyperparameters(
-    of model: Model, _ architecture: ArchitectureDescriptor, prefix: String
-  ) -> [Metadata.Entry] {
+  /// What llama.cpp multiplies rotated values by: all of it for LongRoPE; for YaRN what is left beside its own
+  /// 1 + log(factor) / 10.
+  private static func attentionFactor(
+    of model: Model, _ architecture: String
+  ) throws(ConversionError) -> Metadata.Entry? {
     let values = model.hyperparameters
-    // llama.cpp takes Llama 3's scaling from rope_freqs.weight and refuses its name.
-    let isLlama3 = values.string("rope.scaling.type") == "llama3"
-    return architecture.hyperparameters.compactMap { rule in
-      guard let value = values[rule.name], value != rule.omitted, let entry = MetadataValue(value) else { return nil }
-      if let key = rule.gguf.first, !(isLlama3 && rule.name.hasPrefix("rope.scaling.")) {
-        return .init(key: ByteString("\(prefix).\(key)"), value: entry)
-      }
-      guard isLlama3 || rule.name == "feed_forward.activation" else { return nil }
-      if rule.name == "feed_forward.activation", value == .string("silu") { return nil }
-      return .init(key: ByteString("quern.\(rule.name)"), value: entry)
+    let kind = values.string("rope.scaling.type")
+    // DeepSeek's has a key of its own.
+    guard kind == "yarn" || kind == "longrope", values.number("rope.scaling.yarn_log_multiplier") == nil else {
+      return nil
     }
+    let rotary: RotaryEmbedding
+    do { rotary = try RotaryEmbedding(values) } catch { throw .inexpressible("\(error)") }
+    var factor = rotary.attentionFactor
+    if kind == "yarn", let stretch = values.number("rope.scaling.factor"), stretch > 1 {
+      factor /= 1 + 0.1 * log(stretch)
+    }
+    guard abs(factor - 1) > 1e-6 else { return nil }
+    return .init(key: ByteString("\(architecture).rope.scaling.attn_factor"), value: .float32(Float(factor)))
   }
 
-  private static func tensors(of model: Model, _ architecture: ArchitectureDescriptor) throws(ConversionError)
-    -> [TensorRef]
-  {
-    let headDimension = model.hyperparameters.integer("attention.key_length") ?? 0
-    let instances = architecture.instances(in: model.hyperparameters)
-    let hasRotaryHeads = Set(instances.filter(\.rule.hasRotaryHeads).map(\.name))
-    var tensors = model.tensors.map { tensor in
-      var result = tensor
-      if architecture.ggufRotaryOrder == .pairs, hasRotaryHeads.contains(tensor.name) {
-        result = result.reorderedHeads(to: .pairs, headDimension: headDimension)
-      }
-      result.sourceName = tensor.name
-      return result
+  /// The rotary frequency factors, which llama.cpp keeps as tensors.
+  private static func rotaryTensors(of model: Model) throws(ConversionError) -> [TensorRef] {
+    func vector(_ name: ByteString, _ values: [Double]) -> TensorRef {
+      var bytes = ByteWriter()
+      for value in values { bytes.append(Float(value)) }
+      let source = MemoryTensorSource(bytes: bytes.bytes, rowByteCount: bytes.count)
+      return TensorRef(name: name, shape: .vector(values.count), format: .f32, source: source)
     }
+    let values = model.hyperparameters
+    if case .numbers(let long)? = values["rope.scaling.long_factors"],
+      case .numbers(let short)? = values["rope.scaling.short_factors"]
+    {
+      return [vector("rope_factors_long.weight", long), vector("rope_factors_short.weight", short)]
+    }
+    guard values.integer("rope.dimension_count") != nil else { return [] }
     do {
-      let rotary = try RotaryEmbedding(model.hyperparameters)
+      let rotary = try RotaryEmbedding(values)
       switch rotary.scaling {
-      case .llama3, .factors:
-        var bytes = ByteWriter()
-        for factor in rotary.frequencyFactors { bytes.append(Float(factor)) }
-        let source = MemoryTensorSource(bytes: bytes.bytes, rowByteCount: bytes.count)
-        tensors.append(
-          TensorRef(
-            name: "rope_freqs.weight", shape: .vector(rotary.frequencyFactors.count), format: .f32, source: source))
-      case .none, .linear, .yarn: break
+      case .llama3, .factors: return [vector("rope_freqs.weight", rotary.frequencyFactors)]
+      default: return []
       }
     } catch { throw .inexpressible("\(error)") }
-    return tensors
-  }
-}
-
-extension MetadataValue {
-  /// With the widths that llama.cpp's own converter writes; nil for lists.
-  init?(_ value: Hyperparameters.Value) {
-    switch value {
-    case .integer(let value):
-      guard let exact = UInt32(exactly: value) else { return nil }
-      self = .uint32(exact)
-    case .number(let value): self = .float32(Float(value))
-    case .bool(let value): self = .bool(value)
-    case .string(let value): self = .string(ByteString(value))
-    case .integers, .numbers: return nil
-    }
   }
 }

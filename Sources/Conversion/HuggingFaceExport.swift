@@ -11,24 +11,14 @@ public struct HuggingFaceExport: Sendable {
   public let warnings: [String]
 
   public init(_ opened: OpenedModel, model: Model) throws(ConversionError) {
-    let instances = Dictionary(
-      uniqueKeysWithValues: opened.architecture.instances(in: model.hyperparameters).map { ($0.name, $0) })
-    var tensors: [TensorRef] = []
-    for tensor in model.tensors {
-      guard let name = instances[tensor.name]?.huggingFaceNames.first else {
-        throw .inexpressible("\(tensor.name) has no name in Hugging Face's checkpoints of this family")
-      }
-      guard tensor.format.safetensorsName != nil else {
-        throw .inexpressible(
-          "\(tensor.name) is \(tensor.format.name), which safetensors cannot hold; write a .gguf (--to gguf), or convert with --dtype f16"
-        )
-      }
-      var result = tensor
-      result.name = name
-      result.sourceName = name
-      tensors.append(result)
+    do { tensors = try opened.architecture.huggingFaceTensors(of: model) } catch {
+      throw .inexpressible("\(error)")
     }
-    self.tensors = tensors
+    if let tensor = tensors.first(where: { $0.format.safetensorsName == nil }) {
+      throw .inexpressible(
+        "\(tensor.name) is \(tensor.format.name), which safetensors cannot hold; write a .gguf (--to gguf), or convert with --dtype f16"
+      )
+    }
     var warnings: [String] = []
     var files = opened.checkpoint.companions
     let configuration = try Self.configuration(opened, model: model)
@@ -82,11 +72,7 @@ public struct HuggingFaceExport: Sendable {
       }
       for (name, value) in scaling { values[name] = value }
     }
-    for rule in opened.architecture.hyperparameters {
-      guard let path = rule.huggingFace.first, let value = values[rule.name] else { continue }
-      if value == rule.omitted { continue }
-      result.set(JSONValue(value), atPath: path)
-    }
+    for (path, value) in opened.architecture.configuration(of: values) { result.set(value, atPath: path) }
     for (key, name) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
       if let id = model.metadata[ByteString("tokenizer.ggml.\(name)_token_id")]?.int {
         result[ByteString(key)] = .integer(id)
@@ -103,22 +89,6 @@ public struct HuggingFaceExport: Sendable {
     case "BF16": "bfloat16"
     default: "float32"
     }
-  }
-}
-
-extension JSONValue {
-  init(_ value: Hyperparameters.Value) {
-    self =
-      switch value {
-      case .integer(let value): .integer(value)
-      // GGUF keeps F32: the shortest decimal that names it is what the original said.
-      case .number(let value):
-        .number(Float(exactly: value).map { JSONNumber(literal: $0.description) } ?? JSONNumber(value))
-      case .bool(let value): .bool(value)
-      case .string(let value): .text(value)
-      case .integers(let values): .array(values.map { .integer($0) })
-      case .numbers(let values): .array(values.map { .number(JSONNumber($0)) })
-      }
   }
 }
 

@@ -23,9 +23,8 @@ public struct OpenedModel: Sendable {
     do {
       switch checkpoint.container {
       case .gguf:
-        let name = checkpoint.metadata["general.architecture"]?.string?.text ?? "(none named)"
-        architecture = try catalog.architecture(gguf: name)
-        (model, report) = try Self.match(gguf: checkpoint, architecture, named: name)
+        architecture = try catalog.architecture(gguf: checkpoint.metadata)
+        (model, report) = try Self.match(gguf: checkpoint, architecture)
       default:
         guard let configuration = checkpoint.configuration else {
           throw ConversionError.unrecognized(
@@ -46,19 +45,14 @@ public struct OpenedModel: Sendable {
   }
 
   private static func match(
-    gguf checkpoint: Checkpoint, _ architecture: ArchitectureDescriptor, named name: String
+    gguf checkpoint: Checkpoint, _ architecture: ArchitectureDescriptor
   ) throws -> (Model, MatchReport) {
-    let shapes = Dictionary(checkpoint.tensors.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    let stored = checkpoint.tensors + GGUFHeads.read(checkpoint.metadata)
     var hyperparameters = try architecture.readHyperparameters(
-      from: .gguf(checkpoint.metadata, architecture: name), tensors: shapes)
-    if hyperparameters.string("rope.scaling.type") != "llama3",
-      let factors = checkpoint.tensors.first(where: { $0.name == "rope_freqs.weight" }), factors.format == .f32
-    {
-      do {
-        hyperparameters["rope.frequency_factors"] = .numbers(try factors.readAll().littleEndianFloats.map(Double.init))
-      } catch { throw ConversionError.file(error) }
-    }
-    let (tensors, report) = try architecture.match(checkpoint.tensors, naming: .gguf, hyperparameters: hyperparameters)
+      from: .gguf(checkpoint.metadata, architecture: architecture.ggufArchitecture ?? ""),
+      tensors: architecture.storedShapes(stored, naming: .gguf))
+    try readRotaryTensors(checkpoint, architecture.ggufArchitecture ?? "", into: &hyperparameters)
+    let (tensors, report) = try architecture.match(stored, naming: .gguf, hyperparameters: hyperparameters)
     var tokenizer: TokenizerModel?
     if checkpoint.metadata["tokenizer.ggml.tokens"] != nil {
       do { tokenizer = try GGUFTokenizer.read(checkpoint.metadata)?.model } catch {
@@ -75,12 +69,9 @@ public struct OpenedModel: Sendable {
     huggingFace checkpoint: Checkpoint, _ architecture: ArchitectureDescriptor, _ configuration: JSONObject
   ) throws -> (Model, MatchReport) {
     let isBare = checkpoint.container == .configuration
-    var shapes: [ByteString: Shape] = [:]
-    for tensor in checkpoint.tensors {
-      if let name = architecture.canonicalName(of: tensor.name, naming: .huggingFace) { shapes[name] = tensor.shape }
-    }
     let hyperparameters = try architecture.readHyperparameters(
-      from: .huggingFace(configuration), tensors: isBare ? nil : shapes)
+      from: .huggingFace(configuration),
+      tensors: isBare ? nil : architecture.storedShapes(checkpoint.tensors, naming: .huggingFace))
     let tokenizer: TokenizerModel?
     if let json = checkpoint.companions["tokenizer.json"] {
       do {

@@ -1,4 +1,5 @@
 import Bytes
+import Calibration
 import Codecs
 import IR
 import Kernels
@@ -11,7 +12,10 @@ struct PackedWeights: Sendable {
   private let matrices: [ByteString: PackedMatrix]
 
   /// Nil for a plan that packs nothing.
-  init?(_ plan: QuantizationPlan?, of model: Model, importance: Importance?, kernels: Kernels) {
+  /// - Parameter calibrated: the matrices whose values a calibration will supply.
+  init?(
+    _ plan: QuantizationPlan?, of model: Model, importance: Importance?, calibrated: Set<ByteString>, kernels: Kernels
+  ) {
     guard let plan, let scheme = plan.packing else { return nil }
     var matrices: [ByteString: PackedMatrix] = [:]
     for step in plan.steps where step.isPacked {
@@ -22,7 +26,8 @@ struct PackedWeights: Sendable {
         base.source = source
       }
       matrices[step.name] = PackedMatrix(
-        base, as: scheme, importance: importance?.weights(of: step.name, shape: tensor.shape), kernels: kernels)
+        base, as: scheme, importance: importance?.weights(of: step.name, shape: tensor.shape),
+        isSupplied: calibrated.contains(step.name), kernels: kernels)
     }
     guard !matrices.isEmpty else { return nil }
     self.scheme = scheme
@@ -31,6 +36,12 @@ struct PackedWeights: Sendable {
 
   /// What packing a tensor cost, once it was written; nil for others.
   func statistics(of name: ByteString) -> RecodeStatistics? { matrices[name]?.statistics }
+
+  /// Takes what a calibration made of a matrix.
+  func supply(_ tensor: EncodedTensor) {
+    guard let groups = tensor.groups else { return }
+    matrices[tensor.name]?.supply(groups, statistics: tensor.statistics)
+  }
 
   func isPacked(_ name: ByteString) -> Bool { matrices[name] != nil }
 

@@ -2,6 +2,8 @@ internal import IR
 
 /// What one layer keeps per token of context.
 struct AttentionLayer: Hashable, Sendable {
+  /// Its place in the model.
+  let layer: Int
   /// Elements of K per token: key-value heads × head dimension. 0 in a recurrent layer.
   let keyWidth: Int
   /// 0 where values are read from the compressed keys (multi-head latent attention).
@@ -12,16 +14,25 @@ struct AttentionLayer: Hashable, Sendable {
   let isPatterned: Bool
 
   /// Every layer of a model that keeps keys, in order. Per-layer lists and window patterns are those of GGUF's keys.
-  static func all(of model: ModelShape) throws(FootprintError) -> [AttentionLayer] {
+  /// - Parameter expandsLatent: whether latent attention keeps every head's keys and values, not what they come from.
+  static func all(of model: ModelShape, expandsLatent: Bool = false) throws(FootprintError) -> [AttentionLayer] {
     // Encoders look both ways at once and keep nothing.
-    if model.hyperparameters.bool("attention.causal") == false { return [] }
+    guard model.isCausal else { return [] }
     let windowLength = model.hyperparameters.integer("attention.sliding_window") ?? 0
     let pattern = WindowPattern(model.hyperparameters)
-    let isLatent = (model.hyperparameters.integer("attention.kv_lora_rank") ?? 0) > 0
-    let keyLength = try model.required("attention.key_length")
-    let valueLength = model.hyperparameters.integer("attention.value_length") ?? keyLength
+    var isLatent = (model.hyperparameters.integer("attention.kv_lora_rank") ?? 0) > 0
+    var keyLength = try model.required("attention.key_length")
+    var valueLength = model.hyperparameters.integer("attention.value_length") ?? keyLength
+    var counts = try headCounts(of: model)
+    if isLatent, expandsLatent, let whole = model.hyperparameters.integer("attention.key_length_mla") {
+      isLatent = false
+      keyLength = whole
+      valueLength = model.hyperparameters.integer("attention.value_length_mla") ?? whole
+      let heads = try model.required("attention.head_count")
+      counts = counts.map { $0 == 0 ? 0 : heads }
+    }
     var layers: [AttentionLayer] = []
-    for (layer, heads) in try headCounts(of: model).enumerated() {
+    for (layer, heads) in counts.enumerated() {
       guard heads > 0 else { continue }
       let isGlobal = windowLength == 0 || pattern.isGlobal(layer)
       guard let keyWidth = width(heads, keyLength), let valueWidth = width(heads, valueLength) else {
@@ -29,7 +40,8 @@ struct AttentionLayer: Hashable, Sendable {
       }
       layers.append(
         AttentionLayer(
-          keyWidth: keyWidth, valueWidth: isLatent ? 0 : valueWidth, window: isGlobal ? nil : windowLength,
+          layer: layer, keyWidth: keyWidth, valueWidth: isLatent ? 0 : valueWidth,
+          window: isGlobal ? nil : windowLength,
           isPatterned: pattern.isStated))
     }
     // A decoder that attends to an encoder keeps keys and values of that as well.
@@ -65,26 +77,35 @@ private struct WindowPattern {
   private let period: Int
   /// The global one is the first of its period, not the last.
   private let globalFirst: Bool
+  /// Those before it are global.
+  private let firstLayer: Int
   /// Layer by layer, 1 where the window holds.
   private let list: [Int]?
 
   init(_ hyperparameters: Hyperparameters) {
     let name = "attention.sliding_window_pattern"
-    period = hyperparameters.integer(name) ?? 0
+    let period = hyperparameters.integer(name) ?? 0
+    // One of one is no pattern.
+    self.period = period > 1 ? period : 0
     globalFirst = hyperparameters.bool("attention.sliding_window_global_first") ?? false
-    if case .integers(let list)? = hyperparameters[name] { self.list = list } else { list = nil }
+    firstLayer = hyperparameters.integer("attention.sliding_window_first_layer") ?? 0
+    if case .integers(let list)? = hyperparameters[name] ?? hyperparameters["attention.sliding_window_layers"] {
+      self.list = list
+    } else {
+      list = nil
+    }
   }
 
-  var isStated: Bool { list != nil || period > 0 }
+  var isStated: Bool { list != nil || period > 0 || firstLayer > 0 }
 
   func isGlobal(_ layer: Int) -> Bool {
     if let list { return !list.indices.contains(layer) || list[layer] == 0 }
-    return period > 0 && (globalFirst ? layer % period == 0 : (layer + 1) % period == 0)
+    return layer < firstLayer || period > 0 && (globalFirst ? layer % period == 0 : (layer + 1) % period == 0)
   }
 }
 
 /// One line for K and one for V: sequences × cells × what the layers keep per cell.
-func cacheItems(
+func keyValueItems(
   _ name: String, _ layers: [AttentionLayer], cells: Formula, request: FootprintRequest
 ) throws(FootprintError) -> [FootprintItem] {
   var items: [FootprintItem] = []

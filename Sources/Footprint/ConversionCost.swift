@@ -12,7 +12,8 @@ public struct ConversionCost: Sendable {
   /// Nanoseconds of a thread per weight, reading, encoding by search and writing: 8 (Q8_0) to 13 (Q5_1) on a core of 2020.
   private static let nanosecondsPerWeight = 12.0
   private static let slabWeights = 1 << 16
-  private static let programBytes = 16_000_000
+  /// Code, libraries and what reading headers leaves on the heap.
+  private static let programBytes = 17_500_000
 
   /// - Parameter model: as it shall become.
   public init(of model: ModelShape, threads: Int, profile: RuntimeProfile? = nil) throws(FootprintError) {

@@ -83,7 +83,7 @@ public struct ConvolutionalNetwork: Sendable {
   /// F32 throughout. In training, every value has a gradient, and the optimizer its copies of the parameters.
   public func footprint(batch: Int, optimizer: TrainingRequest.Optimizer? = nil) throws(FootprintError) -> Footprint {
     guard (1...FootprintRequest.largestBatch).contains(batch) else {
-      throw .unsupported(what: "a batch of \(batch) images", known: ["1 to \(FootprintRequest.largestBatch)"])
+      throw .outOfRange(what: "a batch of \(batch) images", unit: "images", range: 1...FootprintRequest.largestBatch)
     }
     let parameters = Formula("parameters", parameterCount) * Formula("F32 bytes", 4)
     let values = Formula("batch", batch) * Formula("values per image", activationCount) * Formula("F32 bytes", 4)

@@ -15,8 +15,8 @@ public struct Device: Hashable, Sendable {
   public let kind: String
   /// As sold; nil where it is the user's choice (hosts).
   public let memoryBytes: Int?
-  /// What programs can have of it.
-  public let usableBytes: Int?
+  /// What programs can have of it; the user says it of a host.
+  public var usableBytes: Int?
   public let bandwidthBytesPerSecond: Double?
   /// Dense, without sparsity.
   public let float16OperationsPerSecond: Double?

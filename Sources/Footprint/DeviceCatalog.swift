@@ -29,7 +29,7 @@ public struct DeviceCatalog: Sendable {
       // The first of those with least to add: min keeps the earlier of equals.
       if let best = candidates.min(by: { $0.extra < $1.extra }) { return best.device }
     }
-    throw .unsupported(what: "a device called '\(name)'", known: nearest(to: name))
+    throw .unknownName(what: "a device called '\(name)'", nearest: nearest(to: name))
   }
 
   /// Letters and digits apart, in lower case, without the names of makers.

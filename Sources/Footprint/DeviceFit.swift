@@ -5,6 +5,8 @@ public struct DeviceFit: Sendable {
     case bandwidth = "memory bandwidth"
     case arithmetic
     case launches = "overhead per layer"
+    /// Of the part that stays with the host.
+    case host = "the host's memory bandwidth"
   }
 
   public struct Rate: Hashable, Sendable {

@@ -1,63 +1,40 @@
-internal import IR
-
 /// A model too large for a device, divided between it and its host as llama.cpp divides it.
 ///
 /// A mixture of experts first leaves experts with the host (`--n-cpu-moe`): they are most of the bytes and few of the
 /// reads. Otherwise, or when that is not enough, whole layers stay there with their cache (`--n-gpu-layers`).
-public struct DeviceSplit: Hashable, Sendable {
+public struct DeviceSplit: Sendable {
+  public let offload: Offload
+  /// Of the divided model: what is on the device, and what stays with the host.
+  public let footprint: Footprint
   /// Layers on the device, from the last one on; their cache is there too.
   public let layers: Int
-  /// Of those, the first ones' experts stay with the host.
-  public let layersWithoutExperts: Int
-  public let deviceBytes: Int
-  /// Weights and cache that stay with the host, the embedding included.
-  public let hostBytes: Int
+  /// While generating; the host's part at the rate of the host that was named.
+  public let generation: DeviceFit.Rate?
 
-  /// Nil when not even one layer fits beside the buffers.
-  init?(_ model: ModelShape, _ footprint: Footprint, usableBytes: Int) {
+  public var deviceBytes: Int { footprint.totalBytes }
+  /// Weights, cache and buffers that stay with the host, the embedding included.
+  public var hostBytes: Int { footprint.hostBytes }
+
+  /// The division that leaves most on the device; nil when not even one layer fits beside the buffers.
+  /// - Parameter needs: the footprint under a division. What is on the device falls as less is put there.
+  static func most(
+    of model: ModelShape, within usableBytes: Int, _ needs: (Offload) throws(FootprintError) -> Footprint
+  ) throws(FootprintError) -> (Offload, Footprint)? {
     guard let count = model.hyperparameters.integer("block_count"), (1...10_000).contains(count) else { return nil }
-    var layerBytes = Array(repeating: 0, count: count)
-    var expertBytes = layerBytes
-    for tensor in model.tensors {
-      guard let layer = Self.layer(of: tensor.name.text), layer < count, let bytes = tensor.byteCount else { continue }
-      layerBytes[layer] += bytes
-      if tensor.name.text.contains("_exps.") { expertBytes[layer] += bytes }
+    let hasExperts = model.tensors.contains(where: \.isExperts)
+    // Ordered from the most on the device to the least.
+    let experts = hasExperts ? (1...count).map { Offload(gpuLayers: count + 1, layersWithoutExperts: $0) } : []
+    let layers = (1..<count).map {
+      Offload(gpuLayers: count + 1 - $0, layersWithoutExperts: hasExperts ? count : 0)
     }
-    let cachePerLayer = footprint.kvCacheBytes / count
-    let total = footprint.totalBytes
-    let always = footprint.hostBytes
-    // Experts of the first layers, until the rest fits.
-    var left = 0
-    for layer in 0..<count {
-      left += expertBytes[layer]
-      guard expertBytes[layer] > 0, total - left <= usableBytes else { continue }
-      self.init(
-        layers: count, layersWithoutExperts: layer + 1, deviceBytes: total - left, hostBytes: always + left)
-      return
+    let choices = experts + layers
+    var low = 0
+    var high = choices.count
+    while low < high {
+      let middle = (low + high) / 2
+      if try needs(choices[middle]).totalBytes <= usableBytes { high = middle } else { low = middle + 1 }
     }
-    // All experts, if there are any, and the first layers until the rest fits.
-    let withoutExperts = expertBytes.contains { $0 > 0 }
-    for layer in 0..<count {
-      left += layerBytes[layer] - expertBytes[layer] + cachePerLayer
-      guard total - left <= usableBytes, layer + 1 < count else { continue }
-      self.init(
-        layers: count - layer - 1, layersWithoutExperts: withoutExperts ? count - layer - 1 : 0,
-        deviceBytes: total - left, hostBytes: always + left)
-      return
-    }
-    return nil
-  }
-
-  private init(layers: Int, layersWithoutExperts: Int, deviceBytes: Int, hostBytes: Int) {
-    self.layers = layers
-    self.layersWithoutExperts = layersWithoutExperts
-    self.deviceBytes = deviceBytes
-    self.hostBytes = hostBytes
-  }
-
-  /// 3 of `blk.3.attn_q.weight`.
-  private static func layer(of name: String) -> Int? {
-    guard name.hasPrefix("blk.") else { return nil }
-    return Int(name.dropFirst(4).prefix { $0 != "." })
+    guard low < choices.count else { return nil }
+    return (choices[low], try needs(choices[low]))
   }
 }

@@ -15,6 +15,8 @@ struct Dimensions {
     /// Of all, those that a token goes through.
     let used: Formula
     let width: Formula
+    /// Some are for every token, besides.
+    let hasShared: Bool
   }
 
   /// Multi-head latent attention (DeepSeek): keys and values are kept compressed.
@@ -24,6 +26,8 @@ struct Dimensions {
     let rotary: Formula
     /// Of a head's key before compression.
     let keyLength: Formula
+    /// Of a head's value before compression.
+    let valueLength: Formula
   }
 
   init(_ model: ModelShape) throws(FootprintError) {
@@ -39,7 +43,8 @@ struct Dimensions {
       let width = model.hyperparameters.integer("expert_feed_forward_length")
       experts = Experts(
         used: Formula("experts per token", used),
-        width: width.map { Formula("expertWidth", $0) } ?? dense)
+        width: width.map { Formula("expertWidth", $0) } ?? dense,
+        hasShared: (model.hyperparameters.integer("expert_shared_count") ?? 0) > 0)
       let leading = model.hyperparameters.integer("leading_dense_block_count") ?? 0
       feedForward = leading > 0 ? dense : nil
     } else {
@@ -50,10 +55,13 @@ struct Dimensions {
       latent = Latent(
         rank: Formula("kvRank", rank),
         queryRank: Formula("qRank", model.hyperparameters.integer("attention.q_lora_rank") ?? 0),
-        rotary: try model.input("rotary", "rope.dimension_count"),
+        rotary: Formula("rotary", model.hyperparameters.integer("rope.dimension_count") ?? 0),
         keyLength: Formula(
           "headKeyLength",
-          try model.required("attention.key_length_mla", orElse: "attention.key_length")))
+          try model.required("attention.key_length_mla", orElse: "attention.key_length")),
+        valueLength: Formula(
+          "headValueLength",
+          try model.required("attention.value_length_mla", orElse: "attention.value_length")))
     } else {
       latent = nil
     }

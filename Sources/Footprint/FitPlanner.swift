@@ -6,14 +6,18 @@ public struct FitPlanner: Sendable {
   private let request: FootprintRequest
   private let profile: RuntimeProfile
   private let work: TokenWork
+  /// Whose memory takes what a device has no room for.
+  private let host: Device?
 
   /// `request.device` is ignored: each fit sets it.
-  public init(_ model: ModelShape, _ request: FootprintRequest) throws(FootprintError) {
+  /// - Parameter host: for the rates of a model that is divided; nil leaves them out.
+  public init(_ model: ModelShape, _ request: FootprintRequest, host: Device? = nil) throws(FootprintError) {
     self.model = model
+    self.host = host
     self.request = request
     let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
     self.profile = profile
-    work = try TokenWork(model)
+    work = try TokenWork(model, of: model.tensors)
   }
 
   /// Nil for a device whose memory is the user's choice.
@@ -40,13 +44,61 @@ public struct FitPlanner: Sendable {
     let maxBatch = try most(upTo: 65536, step: 1) { (batch) throws(FootprintError) in
       try needs(request.context, batch).totalBytes <= usable
     }
+    // Rates are of models that run.
+    let runs = headroom >= 0 && request.training == nil
+    let isWhole = request.offload == nil
+    // Encoders read and do not write.
+    let writes = model.isCausal
     return DeviceFit(
       device: device, footprint: footprint, usableBytes: usable, headroomBytes: headroom, maxContext: maxContext,
       maxBatch: maxBatch,
-      split: headroom < 0 && profile.law == .llamaCpp && request.training == nil
-        ? DeviceSplit(model, footprint, usableBytes: usable) : nil,
-      generation: headroom < 0 ? nil : generation(on: device, cacheBytes: footprint.kvCacheBytes),
-      prompt: headroom < 0 ? nil : prompt(on: device))
+      split: headroom < 0 && isWhole && !device.isUnified ? try split(on: device, request, usable) : nil,
+      generation: !runs || !writes
+        ? nil
+        : isWhole
+          ? generation(on: device, cacheBytes: footprint.kvCacheBytes)
+          : try divided(on: device, footprint, request.offload),
+      prompt: runs && isWhole ? prompt(on: device) : nil)
+  }
+
+  private func split(
+    on device: Device, _ request: FootprintRequest, _ usable: Int
+  ) throws(FootprintError) -> DeviceSplit? {
+    guard profile.law == .llamaCpp, request.training == nil else { return nil }
+    let best = try DeviceSplit.most(of: model, within: usable) { (offload) throws(FootprintError) in
+      var request = request
+      request.offload = offload
+      return try Footprint(of: model, for: request)
+    }
+    guard let (offload, footprint) = best else { return nil }
+    let layers = try model.required("block_count")
+    return DeviceSplit(
+      offload: offload, footprint: footprint, layers: layers - offload.firstLayer(of: layers),
+      generation: try divided(on: device, footprint, offload))
+  }
+
+  /// Both read their part of the weights and the cache, one after the other.
+  private func divided(
+    on device: Device, _ footprint: Footprint, _ offload: Offload?
+  ) throws(FootprintError) -> DeviceFit.Rate? {
+    guard let offload, let host, let there = host.bandwidthBytesPerSecond, let here = device.bandwidthBytesPerSecond
+    else { return nil }
+    let first = offload.firstLayer(of: try model.required("block_count"))
+    let isAway = { (tensor: ModelShape.Tensor) -> Bool in
+      guard let layer = tensor.layer else { return offload.gpuLayers == 0 }
+      return layer < first || (tensor.isExperts && layer < offload.layersWithoutExperts)
+    }
+    let away = try TokenWork(model, of: model.tensors.filter(isAway))
+    let cacheAway = footprint.hostItems.reduce(0) { $1.part == .kvCache ? $0 + $1.bytes : $0 }
+    let onHost = (away.weightBytes + Double(cacheAway)) / (there * profile.host.bandwidth)
+    let onDevice =
+      (work.weightBytes - away.weightBytes + Double(footprint.kvCacheBytes)) / (here * profile.device.bandwidth)
+    let launches = work.layers * max(profile.device.secondsPerLayer, profile.host.secondsPerLayer)
+    let parts: [(Double, DeviceFit.Bottleneck)] = [
+      (onDevice, .bandwidth), (onHost, .host), (launches, .launches),
+    ]
+    let worst = parts.max { $0.0 < $1.0 }?.1 ?? .host
+    return .init(tokensPerSecond: Double(request.batch) / (onHost + onDevice + launches), bottleneck: worst)
   }
 
   /// The largest value that fits, in whole steps or the limit itself; 0 when none does. Needs grow with the value.
@@ -108,21 +160,26 @@ struct TokenWork: Sendable {
   let attentionOperations: Double
   let layers: Double
 
-  init(_ model: ModelShape) throws(FootprintError) {
+  /// - Parameter tensors: all of the model's, or a part of them.
+  init(_ model: ModelShape, of tensors: [ModelShape.Tensor]) throws(FootprintError) {
     let experts = model.hyperparameters.integer("expert_count") ?? 0
     let used = model.hyperparameters.integer("expert_used_count") ?? 0
     let share = experts > 0 ? Double(used) / Double(experts) : 1
     let hasHead = model.tensors.contains { $0.role == .head }
+    let count = try model.required("block_count")
+    // Layers may share their weights (ALBERT): those are read again for each.
+    let distinct = Set(tensors.lazy.filter { $0.role == .layers }.compactMap(\.layer)).count
+    let isShared = distinct == 1 && count > 1 && tensors.count == model.tensors.count
     var bytes = 0.0
     var elements = 0.0
-    for tensor in model.tensors where tensor.role != .embedding || !hasHead {
-      let part = tensor.shape.dimensions.count > 2 && experts > 0 ? share : 1
+    for tensor in tensors where tensor.role != .embedding || !hasHead {
+      let part = (tensor.isExperts && experts > 0 ? share : 1) * (isShared && tensor.layer != nil ? Double(count) : 1)
       bytes += Double(tensor.byteCount ?? 0) * part
       elements += Double(tensor.shape.elementCount) * part
     }
     weightBytes = bytes
     operations = 2 * elements
-    layers = Double(try model.required("block_count"))
+    layers = Double(count)
     let heads = Double(try model.required("attention.head_count"))
     attentionOperations = 4 * layers * heads * Double(try model.required("attention.key_length"))
   }

@@ -17,8 +17,8 @@ public struct Footprint: Sendable {
 
   /// - Parameter weights: the weights' items from before, for the same model and profile.
   init(of model: ModelShape, for request: FootprintRequest, weights: [FootprintItem]?) throws(FootprintError) {
-    try request.checked()
     let profile = if let profile = request.profile { profile } else { try RuntimeProfile.named("quern") }
+    try request.checked(profile)
     var items: [FootprintItem]
     var hostItems: [FootprintItem] = []
     var name = profile.name
@@ -26,6 +26,8 @@ public struct Footprint: Sendable {
       name = "training"
       items = try TrainingLaw(model: model, request: request, training: training).items()
     } else {
+      // Checked when the weights were counted.
+      if weights == nil { try profile.checkWeights(of: model) }
       let law = try profile.law.type.init(model: model, request: request, profile: profile)
       if let weights { items = weights } else { items = try law.weights() }
       items += try law.buffers()
@@ -72,9 +74,22 @@ public struct Footprint: Sendable {
       return notes
     }
     var notes: [String] = []
+    if let trained = model.hyperparameters.integer("context_length"), trained > 0, request.context > trained {
+      notes.append(
+        "The model was trained on at most \(grouped(trained)) tokens: beyond them it gets worse, or fails.")
+    }
     switch profile.law {
-    case .quern: break
+    case .quern:
+      if !model.isRunnable {
+        notes.append(
+          "Quern's own runtime does not run the family \(model.family): this is what it would need. "
+            + "Other profiles are of runtimes that may.")
+      }
     case .llamaCpp:
+      if request.offload != nil {
+        notes.append(
+          "What the device needs beside a part of the model is known less well: some megabytes more for copies.")
+      }
       if model.isRecurrent {
         notes.append("The compute buffer of recurrent layers is not part of the law: it may be larger.")
       }
@@ -83,10 +98,12 @@ public struct Footprint: Sendable {
       }
     case .transformers:
       notes.append(
-        "One device only: accelerate's split over several keeps copies of activations, and rounds to whole layers.")
+        "One device only. Over several, accelerate rounds to whole layers, keeps copies of activations, and the first "
+          + "device holds more than its share: this law does not hold there.")
       if request.context > 16384 {
         notes.append(
-          "nvidia-smi shows what PyTorch's allocator has reserved: at long contexts, gigabytes more than is in use.")
+          "What is counted is in use. nvidia-smi shows what PyTorch's allocator has reserved: at long contexts, "
+            + "gigabytes more.")
       }
     case .vllm: notes.append("vLLM takes all of its share of the device: what is left becomes more cache.")
     }

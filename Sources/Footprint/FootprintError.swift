@@ -10,6 +10,10 @@ public enum FootprintError: Error, Hashable, Sendable {
   case invalidData(file: String, found: String)
   /// A request outside what the profile can do.
   case unsupported(what: String, known: [String])
+  /// A name that means nothing; the nearest that do.
+  case unknownName(what: String, nearest: [String])
+  /// A number that cannot be.
+  case outOfRange(what: String, unit: String, range: ClosedRange<Int>)
 }
 
 extension FootprintError: CustomStringConvertible {
@@ -20,6 +24,10 @@ extension FootprintError: CustomStringConvertible {
     case .invalidHyperparameter(let name, let found): "\(found) is no possible value of \(name)"
     case .invalidData(let file, let found): "\(file): \(found)"
     case .unsupported(let what, let known): "\(what) is not known; known are: \(known.joined(separator: ", "))"
+    case .unknownName(let what, let nearest):
+      "\(what) is not known; the nearest names are: \(nearest.joined(separator: ", "))"
+    case .outOfRange(let what, let unit, let range):
+      "\(what) is impossible: from \(grouped(range.lowerBound)) to \(grouped(range.upperBound)) \(unit)"
     }
   }
 }

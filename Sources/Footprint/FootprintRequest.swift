@@ -19,6 +19,8 @@ public struct FootprintRequest: Sendable {
   public var training: TrainingRequest?
   /// What it shall run on, whose driver takes its share; nil for a processor's own memory.
   public var device: Device?
+  /// Only a part of the model on the device; llama.cpp alone can do that.
+  public var offload: Offload?
 
   public init(
     context: Int, batch: Int = 1, keyFormat: BlockFormat = .f16, valueFormat: BlockFormat = .f16,
@@ -31,20 +33,24 @@ public struct FootprintRequest: Sendable {
     self.profile = profile
   }
 
-  /// Types that KV caches come in.
-  public static let cacheFormats: [BlockFormat] = [.f32, .f16, .bf16, .q8_0, .q5_1, .q5_0, .q4_1, .q4_0, .iq4_NL]
-
   /// Far above any use, far below what could overflow.
   public static let longestContext = 1 << 32
   public static let largestBatch = 1 << 20
 
-  func checked() throws(FootprintError) {
+  func checked(_ profile: RuntimeProfile) throws(FootprintError) {
     try Self.check("a context", "tokens", context, within: 1...Self.longestContext)
     try Self.check("a batch", "sequences", batch, within: 1...Self.largestBatch)
     if let promptTokens { try Self.check("a prompt", "tokens", promptTokens, within: 1...context) }
     if let microBatch { try Self.check("a micro-batch", "tokens", microBatch, within: 1...Self.longestContext) }
-    for format in [keyFormat, valueFormat] where !Self.cacheFormats.contains(format) {
-      throw .unsupported(what: "a KV cache of type \(format.name)", known: Self.cacheFormats.map(\.name))
+    guard offload == nil || profile.law == .llamaCpp else {
+      throw .unsupported(
+        what: "a model in part on the device in the profile \(profile.name)", known: ["llama.cpp", "llama-server"])
+    }
+    // Training keeps no cache.
+    for format in [keyFormat, valueFormat] where training == nil && !profile.cacheFormats.contains(format) {
+      throw .unsupported(
+        what: "a KV cache of type \(format.name) in the profile \(profile.name)",
+        known: profile.cacheFormats.map(\.name))
     }
   }
 
@@ -52,7 +58,7 @@ public struct FootprintRequest: Sendable {
     _ what: String, _ unit: String, _ value: Int, within range: ClosedRange<Int>
   ) throws(FootprintError) {
     guard range.contains(value) else {
-      throw .unsupported(what: "\(what) of \(value) \(unit)", known: ["\(range.lowerBound) to \(range.upperBound)"])
+      throw .outOfRange(what: "\(what) of \(value) \(unit)", unit: unit, range: range)
     }
   }
 }

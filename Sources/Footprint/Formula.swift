@@ -93,7 +93,7 @@ extension Formula: CustomStringConvertible {
   public var description: String {
     switch node {
     case .constant(let value): "\(value)"
-    case .named(let name, let value): "\(name) \(value)"
+    case .named(let name, let value): "\(name) \(abs(value) < 10_000 ? "\(value)" : grouped(value))"
     case .product(let parts): parts.map { $0.isSum ? "(\($0))" : "\($0)" }.joined(separator: " × ")
     case .sum(let parts): parts.isEmpty ? "0" : parts.map { "\($0)" }.joined(separator: " + ")
     case .maximum(let parts): "max(" + parts.map { "\($0)" }.joined(separator: ", ") + ")"

@@ -89,12 +89,16 @@ public struct LinePlot: Sendable {
       isLogarithmic: false)
   }
 
-  /// The range of y, from zero to a little above everything.
-  var top: Double {
+  /// Values of y that get a line: from zero to above everything, at most six steps of 1, 2, 2.5 or 5 times a power of ten.
+  var levels: [Double] {
     let values = series.flatMap { $0.points.map(\.y) } + marks.map(\.y)
-    let most = values.max() ?? 1
-    return most > 0 ? most * 1.05 : 1
+    let most = max(values.max() ?? 1, 1) * 1.02
+    let power = pow(10, (log10(most / 6)).rounded(.down))
+    let step = [1, 2, 2.5, 5, 10].map { $0 * power }.first { $0 * 6 >= most } ?? most
+    return (0...Int((most / step).rounded(.up))).map { Double($0) * step }
   }
+
+  var top: Double { levels.last ?? 1 }
 
   var span: (low: Double, high: Double) {
     let values = series.flatMap { $0.points.map(\.x) }

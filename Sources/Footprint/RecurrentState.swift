@@ -5,7 +5,8 @@ internal import IR
 /// Mamba and Mamba-2 keep the last inputs of the convolution and the state itself, RWKV the shifted tokens and a matrix
 /// per head, LFM2 only its short convolution's inputs. Keys are GGUF's (`ssm.conv_kernel`).
 struct RecurrentState {
-  let layers: Int
+  /// Which ones.
+  let layers: [Int]
   /// Elements of the convolution's or token shift's history, per layer.
   let history: Formula?
   /// Elements of the state proper.
@@ -14,10 +15,10 @@ struct RecurrentState {
   /// Nil for a model without recurrent layers.
   init?(of model: ModelShape) throws(FootprintError) {
     let counts = try AttentionLayer.headCounts(of: model)
-    layers = counts.reduce(0) { $1 == 0 ? $0 + 1 : $0 }
+    layers = counts.indices.filter { counts[$0] == 0 }
     let integer = { (name: String) in model.hyperparameters.integer(name) ?? 0 }
     let width = try model.input("width", "embedding_length")
-    guard layers > 0 else { return nil }
+    guard !layers.isEmpty else { return nil }
     if integer("wkv.head_size") > 0 {
       history = Formula("shifted tokens", max(1, model.hyperparameters.integer("token_shift_count") ?? 2)) * width
       state = width * Formula("headSize", integer("wkv.head_size"))
@@ -35,8 +36,12 @@ struct RecurrentState {
     }
   }
 
-  func items(_ request: FootprintRequest) throws(FootprintError) -> [FootprintItem] {
-    let each = Formula("batch", request.batch) * Formula("recurrent layers", layers)
+  func items(
+    _ request: FootprintRequest, of isCounted: (Int) -> Bool = { _ in true }
+  ) throws(FootprintError) -> [FootprintItem] {
+    let count = layers.reduce(0) { isCounted($1) ? $0 + 1 : $0 }
+    guard count > 0 else { return [] }
+    let each = Formula("batch", request.batch) * Formula("recurrent layers", count)
     var items: [FootprintItem] = []
     for (name, elements) in [("convolution history F32", history), ("recurrent states F32", state)] {
       guard let elements else { continue }

@@ -20,6 +20,20 @@ extension RuntimeProfile.Law {
   }
 }
 
+extension RuntimeProfile {
+  /// - Throws: `unsupported` where the model has weights that the runtime does not compute with.
+  func checkWeights(of model: ModelShape) throws(FootprintError) {
+    for encoding in model.encodings.sorted(by: { $0.name < $1.name }) {
+      guard encoding.isPacked, !packedWeights.contains(encoding.isGGUF ? "gguf" : encoding.name.lowercased()) else {
+        continue
+      }
+      throw .unsupported(
+        what: "a matrix in \(encoding.name) in the profile \(name)",
+        known: packedWeights.map { $0 == "gguf" ? "GGUF's types" : $0 } + ["16 and 32 bits"])
+    }
+  }
+}
+
 extension RuntimeLaw {
   func hostItems() throws(FootprintError) -> [FootprintItem] { [] }
 

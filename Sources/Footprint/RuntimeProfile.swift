@@ -1,5 +1,6 @@
 internal import Bytes
 internal import Catalog
+public import IR
 
 /// A program that would run the model: which law its memory follows, and with what settings (Formats/Profiles).
 public struct RuntimeProfile: Hashable, Sendable {
@@ -18,12 +19,22 @@ public struct RuntimeProfile: Hashable, Sendable {
   /// Tokens of a prompt that it computes at a time; nil for all.
   public let microBatch: Int?
   public let usesFlashAttention: Bool
+  /// Types that its KV cache can have.
+  public let cacheFormats: [BlockFormat]
+  /// Packed weights that it computes with, by name; `gguf` for every block type of GGUF.
+  let packedWeights: [String]
+  /// Logits are made for one token of a sequence, however many are computed at a time.
+  public let makesLogitsPerSequence: Bool
   /// Where logits are made for every token of the prompt: bytes of all copies, per token and vocabulary entry.
   public let logitsBytesPerPromptToken: Int?
   /// Quantized matrices are expanded to FP16, one at a time.
   public let expandsQuantizedWeights: Bool
   /// The part of the device's memory that it may take, 0 to 1.
   public let utilization: Double
+  /// Layers with a sliding window keep no more than that.
+  public let keepsWindowsOnly: Bool
+  /// Latent attention keeps every head's keys and values, not what they are computed from.
+  public let expandsLatentCache: Bool
   /// Each step makes a new cache beside the old one.
   public let copiesCache: Bool
   /// Of the process before it loads anything.
@@ -80,6 +91,12 @@ public struct RuntimeProfile: Hashable, Sendable {
     guard let host = Efficiency(json["host"]?.object), let device = Efficiency(json["device"]?.object) else {
       throw .invalidData(file: "Formats/\(file)", found: "no efficiency of host and device")
     }
+    packedWeights = json["packedWeights"]?.array?.compactMap { $0.string?.text } ?? []
+    let cacheTypes = json["cacheTypes"]?.array ?? []
+    cacheFormats = cacheTypes.compactMap { $0.string.flatMap { BlockFormat.named($0.text) } }
+    guard !cacheFormats.isEmpty, cacheFormats.count == cacheTypes.count else {
+      throw .invalidData(file: "Formats/\(file)", found: "cacheTypes that are not known")
+    }
     self.host = host
     self.device = device
     self.name = name
@@ -87,8 +104,11 @@ public struct RuntimeProfile: Hashable, Sendable {
     self.law = law
     microBatch = json["microBatch"]?.int
     usesFlashAttention = json["flashAttention"]?.bool ?? false
+    makesLogitsPerSequence = json["logitsPerSequence"]?.bool ?? false
     logitsBytesPerPromptToken = json["logitsBytesPerPromptToken"]?.int
     expandsQuantizedWeights = json["expandsQuantizedWeights"]?.bool ?? false
+    keepsWindowsOnly = json["keepsWindowsOnly"]?.bool ?? false
+    expandsLatentCache = json["expandsLatentCache"]?.bool ?? false
     copiesCache = json["copiesCache"]?.bool ?? false
     deviceContextBytes = json["deviceContextBytes"]?.int ?? 0
     programBytes = json["programBytes"]?.int ?? 0

@@ -79,11 +79,17 @@ struct TrainingLaw {
     return count
   }
 
-  /// Bytes per token and layer, after Korthikanti et al. (16-bit activations, masks of a byte), with the counts of a
-  /// gated feed-forward and grouped heads where a model has them. For GPT: (34 + 5 · heads · sequence / width) · width.
+  /// Bytes per token and layer, after Korthikanti et al. (masks of a byte), with the counts of a gated feed-forward and
+  /// grouped heads where a model has them. For GPT in 16 bits: (34 + 5 · heads · sequence / width) · width.
+  ///
+  /// The first of `p` pipeline stages has `p` micro-batches on their way through (one forward, one backward), so it
+  /// keeps as much as one device with all layers would.
   private func activationItems() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
-    let layers = Formula("layers", try model.required("block_count")).divided(by: training.pipelineParallel)
+    let stages = training.pipelineParallel
+    let decoders = model.hyperparameters.integer("decoder_block_count") ?? 0
+    let layers = Formula("layers", try model.required("block_count") + decoders)
+    let kept = stages > 1 ? layers.divided(by: stages) * Formula("micro-batches in flight", stages) : layers
     let tokens = Formula("batch", request.batch) * Formula("sequence", request.context)
     let t = training.tensorParallel
     // A model without gates is of GPT's kind, with dropout after attention and feed-forward.
@@ -93,20 +99,27 @@ struct TrainingLaw {
     let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
     let queries = dimensions.heads * dimensions.keyLength
     let keysAndValues = dimensions.keyValueHeads * (dimensions.keyLength + dimensions.valueLength)
+    let b = training.precision == .f32 ? 4 : 2
     // Inputs of attention and feed-forward, of both norms, and dropout's masks: whole on every tensor-parallel device.
-    let whole = Formula("bytes", isGated ? 8 : 10) * dimensions.width
-    let divided = 4 * queries + 2 * keysAndValues + Formula("bytes", isGated ? 8 : 4) * feedForward
-    let scores = Formula("bytes", isGated ? 2 : 5) * dimensions.heads * Formula("sequence", request.context)
-    let perToken: Formula
-    switch training.recomputation {
-    case .full: perToken = 2 * dimensions.width
-    case .selective, .none:
-      let inner = training.recomputation == .none ? divided + scores : divided
+    let whole = Formula("bytes", isGated ? 4 * b : 4 * b + 2) * dimensions.width
+    let divided =
+      Formula("bytes", 2 * b) * queries + Formula("bytes", b) * keysAndValues
+      + Formula("bytes", isGated ? 4 * b : 2 * b) * feedForward
+    let scores = Formula("bytes", isGated ? b : 2 * b + 1) * dimensions.heads * Formula("sequence", request.context)
+    let perToken = { (keepsScores: Bool) in
+      let inner = keepsScores ? divided + scores : divided
       let outer = training.sequenceParallel && t > 1 ? whole.divided(by: t) : whole
-      perToken = outer + (t > 1 ? inner.divided(by: t) : inner)
+      return outer + (t > 1 ? inner.divided(by: t) : inner)
     }
     let name = "activations, recomputation \(training.recomputation.rawValue)"
-    var items = [try FootprintItem(.compute, name, layers * tokens * perToken)]
+    var items: [FootprintItem] = []
+    switch training.recomputation {
+    case .none: items.append(try FootprintItem(.compute, name, kept * tokens * perToken(true)))
+    case .selective: items.append(try FootprintItem(.compute, name, kept * tokens * perToken(false)))
+    case .full:
+      items.append(try FootprintItem(.compute, name, kept * tokens * (Formula("bytes", b) * dimensions.width)))
+      items.append(try FootprintItem(.compute, "one layer, computed again", tokens * perToken(true)))
+    }
     if training.pipelineParallel == 1 {
       let vocabulary = t > 1 ? dimensions.vocabulary.divided(by: t) : dimensions.vocabulary
       items.append(

@@ -10,13 +10,24 @@ struct TransformersLaw: RuntimeLaw {
   func weights() throws(FootprintError) -> [FootprintItem] { try weightItems(of: model) }
 
   func buffers() throws(FootprintError) -> [FootprintItem] {
-    let cache = try cacheItems(
-      "", AttentionLayer.all(of: model), cells: Formula("context", request.context), request: request)
+    let layers = try AttentionLayer.all(of: model, expandsLatent: profile.expandsLatentCache)
+    let isWindowed = { (layer: AttentionLayer) in
+      profile.keepsWindowsOnly && (layer.window.map { $0 < request.context } ?? false)
+    }
+    let windowed = layers.filter(isWindowed)
+    // The token that looks is not kept yet.
+    let window = max(1, (windowed.first?.window ?? 1) - 1)
+    let whole = try keyValueItems(
+      "", layers.filter { !isWindowed($0) }, cells: Formula("context", request.context), request: request)
+    let inWindow = try keyValueItems("window ", windowed, cells: Formula("window − 1 =", window), request: request)
+    let cache = whole + inWindow
     let prompt = request.promptTokens ?? request.context
-    let cacheBytes = cache.reduce(0) { $0 + $1.bytes }
+    let bytes = { (items: [FootprintItem]) in items.reduce(0) { $0 + $1.bytes } }
+    let cacheBytes = bytes(cache)
     // The cache grows while generating: during the prompt, this part of it is not there yet.
-    let notYet = Formula(
-      "cache of \(request.context - prompt) tokens to come", cacheBytes / request.context * (request.context - prompt))
+    var toCome = bytes(whole) / request.context * (request.context - prompt)
+    if !inWindow.isEmpty, window > prompt { toCome += bytes(inWindow) / window * (window - prompt) }
+    let notYet = Formula("cache of \(request.context - prompt) tokens to come", toCome)
     let prefill = try prefill(tokens: Formula("batch", request.batch) * Formula("prompt", prompt))
     var items = cache
     if let state = try RecurrentState(of: model) { items += try state.items(request) }
@@ -31,7 +42,7 @@ struct TransformersLaw: RuntimeLaw {
       items.append(
         try FootprintItem(.compute, "one matrix expanded to FP16", 2 * Formula("elements of the largest", largest)))
     }
-    return try items + fileItems(of: model)
+    return items
   }
 
   private func prefill(tokens: Formula) throws(FootprintError) -> (name: String, bytes: Formula) {

@@ -33,6 +33,12 @@ public struct WeightEncoding: Hashable, Sendable {
   public static let all: [WeightEncoding] =
     [gptqInt8, awqInt4, rowInt8, rowInt4, nf4] + BlockFormat.all.map { WeightEncoding($0) }
 
+  /// Fewer bits than a number that processors compute with, or a scale to multiply with.
+  var isPacked: Bool { isGGUF ? BlockFormat.named(name)?.kind == .packed : true }
+
+  /// One of the file formats' own.
+  var isGGUF: Bool { BlockFormat.named(name) != nil }
+
   /// One that no file format has, by its name in any case.
   /// - Throws: `unsupported` with the names there are.
   public static func named(_ name: String) throws(FootprintError) -> WeightEncoding {

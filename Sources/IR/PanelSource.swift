@@ -64,6 +64,7 @@ public struct PanelSource: TensorSource {
   public var forwardOffset: Int? { base.forwardOffset }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
+    precondition(rows.upperBound <= rowCount, "there are no such rows")
     var row = rows.lowerBound
     while row < rows.upperBound {
       let panel = row / rowsPerPanel

@@ -1,6 +1,6 @@
 import CKernels
 
-/// Sums of outer products over tokens: out[i, j] += Σ_t a[t, i] · b[t, j].
+/// Sums of outer products over tokens: out[i, j] += Σ_t w[t] · a[t, i] · b[t, j].
 ///
 /// The product kernels do the work, with time where their columns are. Holds the buffers between calls. Within a call
 /// one chain of fused multiply-adds per element, so results depend on neither threads nor instruction set.
@@ -18,14 +18,14 @@ import CKernels
     groups = Buffer(byteCount: tokens * columns * 4)
   }
 
-  /// out += aᵀ · b. a: [tokens, rows of out]; b: [tokens, columns of out].
-  public func add(_ a: Matrix, _ b: Matrix, into out: Matrix, on processor: Processor) {
+  /// out += aᵀ · diag(weights) · b. a: [tokens, rows of out]; b: [tokens, columns of out]; weights: [tokens], or ones.
+  public func add(_ a: Matrix, _ b: Matrix, weights: Floats? = nil, into out: Matrix, on processor: Processor) {
     precondition(a.rows == b.rows && out.rows == a.columns && out.columns == b.columns, "shapes differ")
-    run(a, b, into: out, blocks: [(0..<b.columns, a.columns)], on: processor)
+    run(a, b, weights, into: out, blocks: [(0..<b.columns, a.columns)], on: processor)
   }
 
   /// The same of a matrix with itself; only elements with j ≥ i are complete afterwards, see `Matrix.mirror`.
-  public func addSymmetric(_ a: Matrix, into out: Matrix, on processor: Processor) {
+  public func addSymmetric(_ a: Matrix, weights: Floats? = nil, into out: Matrix, on processor: Processor) {
     precondition(out.rows == a.columns && out.columns == a.columns, "shapes differ")
     // Stripes of columns with the rows above their lower end: a little more than half of the square.
     let stripe = max(64, (a.columns / 8 + 15) / 16 * 16)
@@ -33,19 +33,33 @@ import CKernels
       let end = min(first + stripe, a.columns)
       return (first..<end, end)
     }
-    run(a, a, into: out, blocks: blocks, on: processor)
+    run(a, a, weights, into: out, blocks: blocks, on: processor)
   }
 
   private func run(
-    _ a: Matrix, _ b: Matrix, into out: Matrix, blocks: [(columns: Range<Int>, rows: Int)], on processor: Processor
+    _ a: Matrix, _ b: Matrix, _ weights: Floats?, into out: Matrix, blocks: [(columns: Range<Int>, rows: Int)],
+    on processor: Processor
   ) {
+    precondition(weights.map { $0.count == a.rows } ?? true, "a weight for each token")
     precondition(a.rows <= tokens && a.columns <= columns && b.columns <= columns, "more than there is room for")
     guard a.rows > 0 else { return }
     let tile = processor.kernels.math.tile
-    unsafe quern_gram_panels(
-      b.base, b.stride, b.rows, b.columns, panels.base.assumingMemoryBound(to: Float.self))
-    unsafe quern_gram_groups(
-      a.base, a.stride, a.rows, a.columns, tile, groups.base.assumingMemoryBound(to: Float.self))
+    let panelCount = (b.columns + 15) / 16
+    let groupCount = (a.columns + tile - 1) / tile
+    let (panels, groups) = (panels, groups)
+    processor.pool.run(tasks: panelCount + groupCount) { task in
+      if task < panelCount {
+        let first = task * 16
+        unsafe quern_gram_panel(
+          b.base + first, b.stride, b.rows, min(16, b.columns - first), weights.map { unsafe UnsafePointer($0.base) },
+          panels.base.assumingMemoryBound(to: Float.self) + first * b.rows)
+      } else {
+        let first = (task - panelCount) * tile
+        unsafe quern_gram_group(
+          a.base + first, a.stride, a.rows, min(tile, a.columns - first),
+          groups.base.assumingMemoryBound(to: Float.self) + first * a.rows)
+      }
+    }
     let arguments = unsafe blocks.map { block in
       // Whole groups, so that the last group of a stripe is laid out as it was arranged.
       let rows = min(a.columns, (block.rows + tile - 1) / tile * tile)

@@ -7,6 +7,10 @@ import CKernels
 @safe public final class KeyValueCache: Sendable {
   public enum Element: Sendable { case f32, f16 }
 
+  /// What the attention kernels take.
+  public static let largestKeyDim = 576
+  public static let largestValueDim = 512
+
   public let kvHeads: Int
   /// Positions, rounded up to whole panels of 16.
   public let capacity: Int
@@ -17,7 +21,8 @@ import CKernels
   let values: Buffer
 
   public init(kvHeads: Int, capacity: Int, keyDim: Int, valueDim: Int, element: Element) {
-    precondition(kvHeads > 0 && capacity > 0 && keyDim > 0 && valueDim > 0 && keyDim <= 512 && valueDim <= 512)
+    precondition(kvHeads > 0 && capacity > 0 && (1...Self.largestKeyDim).contains(keyDim))
+    precondition((1...Self.largestValueDim).contains(valueDim))
     self.kvHeads = kvHeads
     self.capacity = (capacity + 15) / 16 * 16
     self.keyDim = keyDim

@@ -47,5 +47,10 @@ public struct Matrix: Sendable {
     for row in 0..<rows { unsafe (base + row * stride).update(from: other.base + row * other.stride, count: columns) }
   }
 
+  /// Sets every element.
+  public func fill(with value: Float) {
+    for row in 0..<rows { unsafe (base + row * stride).update(repeating: value, count: columns) }
+  }
+
   var base: UnsafeMutablePointer<Float> { unsafe floats.base }
 }

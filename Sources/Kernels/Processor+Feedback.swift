@@ -11,6 +11,48 @@ public struct FeedbackBlocks: Sendable {
   public let nonFiniteCount: Int
 }
 
+/// Values x ≈ scale · (q − zero) whose columns share scales in groups.
+public struct GroupGrid: Hashable, Sendable {
+  /// What scales are rounded to.
+  public enum Scales: Sendable {
+    case f32, f16, bf16
+
+    var code: Int {
+      switch self {
+      case .f32: QUERN_SCALES_F32
+      case .f16: QUERN_SCALES_F16
+      case .bf16: QUERN_SCALES_BF16
+      }
+    }
+  }
+
+  /// A multiple of 32.
+  public let groupColumns: Int
+  public let codes: ClosedRange<Int>
+  /// Whether a group has a zero point among its codes; else zero is 0.
+  public let hasZero: Bool
+  public let scales: Scales
+
+  public init(groupColumns: Int, codes: ClosedRange<Int>, hasZero: Bool, scales: Scales) {
+    self.groupColumns = groupColumns
+    self.codes = codes
+    self.hasZero = hasZero
+    self.scales = scales
+  }
+}
+
+/// What fitting to groups gave.
+public struct FeedbackGroups: Sendable {
+  /// The values that are stored, from which their codes follow. [rows, columns]
+  public let decoded: Matrix
+  /// [rows][groups]
+  public let scales: Floats
+  public let zeros: Floats
+  /// δ H δᵀ of each row.
+  public let rowErrors: [Double]
+  public let nonFiniteCount: Int
+}
+
 /// H as the kernels want it, see ckernels_feedback.h.
 public struct FeedbackPanels: Sendable {
   public let columns: Int
@@ -82,6 +124,46 @@ extension Processor {
     }
     return unsafe FeedbackBlocks(
       bytes: Array(UnsafeRawBufferPointer(start: blocks.base, count: blocks.byteCount)),
+      rowErrors: Array(
+        UnsafeBufferPointer(start: errors.base.assumingMemoryBound(to: Double.self), count: targets.rows)),
+      nonFiniteCount: nonFiniteCount.load(ordering: .relaxed))
+  }
+
+  /// Fits `targets` [rows, panels.columns] to groups that share a scale, as GPU libraries keep them.
+  public func encodeGroups(_ grid: GroupGrid, targets: Matrix, panels: FeedbackPanels) -> FeedbackGroups {
+    let columns = panels.columns
+    let groups = columns / grid.groupColumns
+    precondition(targets.columns == columns && targets.stride == columns, "the targets have another shape")
+    precondition(grid.groupColumns % 32 == 0 && columns % grid.groupColumns == 0, "groups do not fill the rows")
+    let perTask = 16
+    let decoded = Matrix(rows: targets.rows, columns: columns)
+    let scales = Floats(count: targets.rows * groups)
+    let zeros = Floats(count: targets.rows * groups)
+    let errors = Buffer(byteCount: targets.rows * 8)
+    let nonFiniteCount = Atomic(0)
+    pool.run(tasks: (targets.rows + perTask - 1) / perTask) { task in
+      let first = task * perTask
+      let scratch = Buffer(byteCount: 192 * columns)
+      var arguments = unsafe quern_group_feedback()
+      unsafe arguments.columns = columns
+      unsafe arguments.rows = min(perTask, targets.rows - first)
+      unsafe arguments.targets = UnsafePointer(targets.base + first * columns)
+      unsafe arguments.factor = UnsafePointer(panels.factor.base)
+      unsafe arguments.diagonal = UnsafePointer(panels.diagonal.base)
+      unsafe arguments.groupColumns = grid.groupColumns
+      unsafe arguments.low = Float(grid.codes.lowerBound)
+      unsafe arguments.high = Float(grid.codes.upperBound)
+      unsafe arguments.hasZero = grid.hasZero ? 1 : 0
+      unsafe arguments.scales16 = Int32(grid.scales.code)
+      unsafe arguments.decoded = decoded.base + first * columns
+      unsafe arguments.scales = scales.base + first * groups
+      unsafe arguments.zeros = zeros.base + first * groups
+      unsafe arguments.errors = (errors.base + first * 8).assumingMemoryBound(to: Double.self)
+      unsafe arguments.scratch = scratch.base
+      nonFiniteCount.add(unsafe kernels.table.pointee.feedback.pointee.groups(&arguments), ordering: .relaxed)
+    }
+    return unsafe FeedbackGroups(
+      decoded: decoded, scales: scales, zeros: zeros,
       rowErrors: Array(
         UnsafeBufferPointer(start: errors.base.assumingMemoryBound(to: Double.self), count: targets.rows)),
       nonFiniteCount: nonFiniteCount.load(ordering: .relaxed))

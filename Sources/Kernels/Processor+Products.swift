@@ -35,7 +35,7 @@ extension Processor {
 
   /// The same for several matrices at once (query, key and value; gate and up), which saves waiting in between.
   public func multiply(_ input: ProductInput, _ products: [Product]) {
-    guard input.matrix.rows > 0 else { return }
+    guard input.matrix.rows > 0, !products.isEmpty else { return }
     let arguments = unsafe products.map { unsafe description(input, $0) }
     unsafe pool.run(kernels.math.multiply, all: arguments, tasks: Self.tasks)
   }
@@ -55,7 +55,7 @@ extension Processor {
     let shares = pool.threads == 1 ? 1 : min(panels, pool.threads * 8)
     var arguments = unsafe quern_product()
     unsafe arguments.weights = weights.storage.code
-    unsafe arguments.panels = UnsafePointer(weights.buffer.base.assumingMemoryBound(to: UInt8.self))
+    unsafe arguments.panels = UnsafePointer(weights.base.assumingMemoryBound(to: UInt8.self))
     unsafe arguments.rows = weights.rows
     unsafe arguments.columns = weights.columns
     if case .encoded(let decoder) = weights.storage {

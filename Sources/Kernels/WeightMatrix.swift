@@ -69,21 +69,35 @@ public enum WeightStorage: Sendable {
   public let columns: Int
   public let storage: WeightStorage
   let buffer: Buffer
+  /// Of the matrix in the buffer, in bytes.
+  private let offset: Int
+
+  var base: UnsafeMutableRawPointer { unsafe buffer.base + offset }
 
   /// Bytes of one row in the file.
   public var rowByteCount: Int { columns / storage.block.elements * storage.block.bytes }
   /// Bytes this matrix occupies.
-  public var byteCount: Int { buffer.byteCount }
+  public var byteCount: Int { Self.byteCount(rows: rows, columns: columns, storage: storage) }
 
   /// `columns` must be a multiple of the block's elements.
-  public init(rows: Int, columns: Int, storage: WeightStorage) {
+  public convenience init(rows: Int, columns: Int, storage: WeightStorage) {
     precondition(rows > 0 && columns > 0 && columns % storage.block.elements == 0)
+    let buffer = Buffer(byteCount: Self.byteCount(rows: rows, columns: columns, storage: storage))
+    self.init(rows: rows, columns: columns, storage: storage, buffer: buffer, offset: 0)
+  }
+
+  init(rows: Int, columns: Int, storage: WeightStorage, buffer: Buffer, offset: Int) {
     self.rows = rows
     self.columns = columns
     self.storage = storage
+    self.buffer = buffer
+    self.offset = offset
+  }
+
+  static func byteCount(rows: Int, columns: Int, storage: WeightStorage) -> Int {
     let panelBytes = quern_panel_bytes(storage.code, columns)
     let rowBytes = columns / storage.block.elements * storage.block.bytes
-    buffer = Buffer(byteCount: panelBytes == 0 ? rows * rowBytes : (rows + 15) / 16 * panelBytes)
+    return panelBytes == 0 ? rows * rowBytes : (rows + 15) / 16 * panelBytes
   }
 
   /// Takes the rows of `range` from the bytes they have in the file (little-endian elements or blocks, row by row).
@@ -94,9 +108,9 @@ public enum WeightStorage: Sendable {
     unsafe bytes.withUnsafeBytes { bytes in
       guard let source = bytes.baseAddress else { return }
       if case .encoded = storage {
-        unsafe (buffer.base + range.lowerBound * rowByteCount).copyMemory(from: source, byteCount: bytes.count)
+        unsafe (base + range.lowerBound * rowByteCount).copyMemory(from: source, byteCount: bytes.count)
       } else {
-        unsafe quern_pack(storage.code, columns, buffer.base, range.lowerBound, range.count, source)
+        unsafe quern_pack(storage.code, columns, base, range.lowerBound, range.count, source)
       }
     }
   }
@@ -105,10 +119,10 @@ public enum WeightStorage: Sendable {
   public func read(row index: Int, into out: Floats) {
     precondition(index >= 0 && index < rows && out.count == columns)
     if case .encoded(let decoder) = storage {
-      let row = unsafe (buffer.base + index * rowByteCount).assumingMemoryBound(to: UInt8.self)
+      let row = unsafe (base + index * rowByteCount).assumingMemoryBound(to: UInt8.self)
       unsafe decoder.decode(row, out.base, columns)
     } else {
-      unsafe quern_unpack_row(storage.code, columns, buffer.base, index, out.base)
+      unsafe quern_unpack_row(storage.code, columns, base, index, out.base)
     }
   }
 }

@@ -49,11 +49,15 @@ public struct ChangeFormats: Pass {
     var result = model
     result.replaceTensors(
       model.tensors.map { tensor in
-        guard let format = targets[tensor.name], format != tensor.format else { return tensor }
+        guard let format = targets[tensor.name], format != tensor.format || pending[tensor.name] != nil else {
+          return tensor
+        }
         let source: (any TensorSource)? =
           pending[tensor.name]
           ?? RecodedSource(
-            tensor, as: format, importance: importance?.weights(of: tensor.name, shape: tensor.shape), kernels: kernels)
+            tensor, as: format,
+            importance: importance?.weights(of: tensor.name, shape: tensor.shape)
+              ?? NormImportance.weights(of: tensor, as: format, in: model, kernels: kernels), kernels: kernels)
         guard let source else { return tensor }
         var recoded = tensor
         recoded.format = format

@@ -65,6 +65,20 @@ public struct QuantizationPlan: Hashable, Sendable {
   public var elementCount: Int { steps.reduce(0) { $0 + $1.shape.elementCount } }
   public var bitsPerWeight: Double { elementCount == 0 ? 0 : Double(byteCount) * 8 / Double(elementCount) }
 
+  /// Small matrices that llama.cpp adds or multiplies element by element, for which it has F32 operators only.
+  public mutating func widenForLlama() {
+    for index in steps.indices where [.f16, .bf16].contains(steps[index].to) && steps[index].shape.dimensions.count > 1
+    {
+      let name = steps[index].name
+      guard name == "token_types.weight" || name.hasSuffix("_norm.weight") || name.hasSuffix("ffn_gate_inp.weight")
+      else {
+        continue
+      }
+      steps[index].to = .f32
+      steps[index].reason = "F32 in GGUF"
+    }
+  }
+
   /// Matrices as they are and 16-bit vectors widened to F32, without loss: what llama.cpp's operators want of norms and
   /// biases.
   public static func widenedVectors(of model: Model) -> QuantizationPlan {

@@ -1,9 +1,10 @@
 import Catalog
 public import Kernels
 
-/// One sequence of tokens running through a transformer: its caches and its buffers, allocated once.
+/// One sequence of tokens running through a transformer that generates: its caches and its buffers, allocated once.
 ///
-/// Not for use from several threads at once. Results depend on neither how tokens are batched nor on threads.
+/// Not for use from several threads at once. Results depend on neither how tokens are batched nor on threads, but for
+/// rotary positions whose scaling depends on the length of the sequence.
 public final class Session {
   public let transformer: Transformer
   /// The most positions it can hold.
@@ -16,72 +17,97 @@ public final class Session {
   /// The most rows of logits that are computed together.
   public static let logitsBatch = 32
 
+  private let runner: BlockRunner
+  private let head: LanguageHead
   private let caches: [KeyValueCache]
-  private let rotary: RotaryTable
-  private let state: Floats  // [batch, width]: the residual stream
-  private let normed: Floats  // [batch, width]
-  private let query: Floats  // [batch, heads · keyLength]
-  private let key: Floats  // [batch, kvHeads · keyLength]
-  private let value: Floats  // [batch, kvHeads · valueLength]
-  private let attended: Floats  // [batch, heads · valueLength]
-  private let gate: Floats  // [batch, feedForwardWidth]
-  private let up: Floats  // [batch, feedForwardWidth]
+  private var rotary: RotaryTables?
+  private let biases: [DistanceBias]
   private let logitRows: Floats  // [logitsBatch, vocabulary]
-  private let input: ProductInput
   private let batchCapacity: Int
-  /// Tokens of the last batch, whose normed final states are in `normed`.
+  /// An encoder–decoder's source: the cross-attention's keys and values for each layer.
+  private var sources: [KeyValueCache] = []
+  private var sourceLength = 0
+  /// Where the context ends and its positions stop, in models whose context sees itself.
+  private var prefix: PrefixPositions?
+  /// Tokens so far, where the sequence may have to be computed again with other angles.
+  private var history: [Int] = []
+  /// Tokens of the last batch, and their normed final states.
   private var lastCount = 0
+  private var lastStates: Matrix
 
   /// Called with each layer's number and the residual stream after it, when set.
   public var observer: ((Int, Matrix) -> Void)?
 
+  /// - Precondition: the transformer is a decoder or an encoder–decoder.
   public init(_ transformer: Transformer, capacity: Int) {
     precondition(capacity > 0, "a session needs room for a token")
+    guard let stack = transformer.decoder, let head = transformer.heads.language else {
+      preconditionFailure("an encoder does not generate")
+    }
     let configuration = transformer.configuration
     self.transformer = transformer
+    self.head = head
     self.capacity = capacity
-    caches = (0..<configuration.layerCount).map { _ in
-      KeyValueCache(
-        kvHeads: configuration.keyValueHeadCount, capacity: capacity, keyDim: configuration.keyLength,
-        valueDim: configuration.valueLength, element: transformer.arithmetic == .exact ? .f32 : .f16)
+    caches = (0..<stack.layerCount).map { layer in
+      let heads = stack.block(ofLayer: layer).attention.heads
+      return KeyValueCache(
+        kvHeads: heads.kvCount, capacity: capacity, keyDim: heads.keyLength, valueDim: heads.valueLength,
+        element: transformer.cacheElement)
     }
-    rotary = RotaryTable(
-      inverseFrequencies: configuration.rotary.inverseFrequencies.map(Float.init), positions: capacity,
-      attentionFactor: Float(configuration.rotary.attentionFactor))
-    let batch = min(Self.batch, capacity)
-    batchCapacity = batch
-    state = Floats(count: batch * configuration.width)
-    normed = Floats(count: batch * configuration.width)
-    query = Floats(count: batch * configuration.headCount * configuration.keyLength)
-    key = Floats(count: batch * configuration.keyValueHeadCount * configuration.keyLength)
-    value = Floats(count: batch * configuration.keyValueHeadCount * configuration.valueLength)
-    attended = Floats(count: batch * configuration.headCount * configuration.valueLength)
-    gate = Floats(count: batch * configuration.feedForwardWidth)
-    up = Floats(count: batch * configuration.feedForwardWidth)
-    logitRows = Floats(count: min(Self.logitsBatch, batch) * configuration.vocabularySize)
-    let widest = max(
-      configuration.width, configuration.headCount * configuration.valueLength, configuration.feedForwardWidth)
-    input = ProductInput(tokens: batch, columns: widest)
+    rotary = RotaryTables(configuration, capacity: capacity, length: 0)
+    biases = stack.distanceBiases(limit: capacity)
+    batchCapacity = Self.batchCapacity(stack, capacity: capacity)
+    runner = BlockRunner(stack, rows: batchCapacity, processor: transformer.processor)
+    lastStates = runner.state(rows: 0)
+    logitRows = Floats(count: min(Self.logitsBatch, batchCapacity) * head.weights.rows)
+  }
+
+  private static func batchCapacity(_ stack: TransformerStack, capacity: Int) -> Int {
+    // A context that sees itself goes through the layers as a whole.
+    stack.configuration.graph.attention == .causal || stack.configuration.graph.kind == .encoderDecoder
+      ? min(batch, capacity) : capacity
   }
 
   /// Bytes that a session of this capacity allocates; a float, for a capacity may be absurd.
-  public static func byteCount(for transformer: Transformer, capacity: Int) -> Double {
-    let configuration = transformer.configuration
-    let perPosition =
-      configuration.layerCount * configuration.keyValueHeadCount * (configuration.keyLength + configuration.valueLength)
-      * (transformer.arithmetic == .exact ? 4 : 2) + configuration.rotary.dimensionCount * 4
-    let perToken =
-      2 * configuration.width + 2 * configuration.feedForwardWidth
-      + (configuration.headCount + configuration.keyValueHeadCount)
-      * (configuration.keyLength + configuration.valueLength)
-    return Double(capacity) * Double(perPosition) + Double(min(batch, capacity)) * Double(perToken) * 4
-      + Double(min(logitsBatch, capacity)) * Double(configuration.vocabularySize) * 4
+  /// `source`: tokens of an encoder–decoder's source.
+  public static func byteCount(for transformer: Transformer, capacity: Int, source: Int = 0) -> Double {
+    guard let stack = transformer.decoder else { return 0 }
+    let width = transformer.cacheElement == .f32 ? 4 : 2
+    var perPosition = RotaryTables.floatsPerPosition(transformer.configuration) * 4
+    var perSource = 0
+    for layer in 0..<stack.layerCount {
+      let block = stack.block(ofLayer: layer)
+      perPosition +=
+        block.attention.heads.kvCount * (block.attention.heads.keyLength + block.attention.heads.valueLength) * width
+      if let cross = block.crossAttention { perSource += (cross.heads.keyWidth + cross.heads.valueWidth) * width }
+    }
+    let rows = Double(batchCapacity(stack, capacity: capacity))
+    var bytes = Double(capacity) * Double(perPosition) + Double(source) * Double(perSource)
+    bytes += rows * Double(BufferPlan(stack).floatsPerRow) * 4
+    bytes += Double(min(logitsBatch, capacity)) * Double(transformer.logitCount) * 4
+    if stack.addsDistances {
+      bytes += DistanceBias.byteCount(heads: transformer.configuration.headCount, limit: capacity)
+    }
+    if source > 0 { bytes += Encoder.byteCount(for: transformer, rows: source) }
+    return bytes
   }
 
-  /// Forgets the sequence.
+  /// Forgets the sequence, not the source.
   public func reset() {
     position = 0
     lastCount = 0
+    prefix = nil
+    history = []
+  }
+
+  /// What an encoder–decoder is to answer; the sequence starts anew.
+  public func setSource(_ tokens: [Int]) throws(RuntimeError) {
+    guard transformer.encoder != nil else { throw .unsupported("this model has no encoder to read a source with") }
+    let encoder = Encoder(transformer, rows: max(1, tokens.count))
+    let states = try encoder.run([EncoderInput(ids: tokens)]).states
+    sources = runner.sources(of: states, element: transformer.cacheElement)
+    sourceLength = tokens.count
+    reset()
   }
 
   /// Appends tokens to the sequence, in batches; `finished` is called after each with the range of tokens whose logits
@@ -90,15 +116,28 @@ public final class Session {
     guard position + tokens.count <= capacity else {
       throw .contextExceeded(positions: position + tokens.count, capacity: capacity)
     }
-    let vocabularySize = transformer.configuration.vocabularySize
-    if let wrong = tokens.first(where: { !(0..<vocabularySize).contains($0) }) {
-      throw .invalidToken(id: wrong, vocabularySize: vocabularySize)
+    let input = try input(tokens)
+    if transformer.encoder != nil, sources.isEmpty {
+      throw .unsupported("an encoder–decoder needs a source before it generates")
+    }
+    prepareRotary(length: position + tokens.count)
+    if position == 0, prefix == nil, transformer.configuration.graph.attention == .prefix {
+      prefix = PrefixPositions(tokens, transformer.configuration)
     }
     for start in stride(from: 0, to: tokens.count, by: batchCapacity) {
       let range = start..<min(start + batchCapacity, tokens.count)
-      run(Array(tokens[range]))
+      run(input.part(range))
       finished(range)
     }
+    if transformer.configuration.rotary.isRecomputed { history += tokens }
+  }
+
+  /// Checks the tokens, and looks up their rows in the table of positions.
+  private func input(_ tokens: [Int]) throws(RuntimeError) -> InputTokens {
+    let embedding = runner.stack.embedding
+    let input = embedding.input(EncoderInput(ids: tokens), from: position)
+    try embedding.check(input)
+    return input
   }
 
   /// Logits of some tokens of the last batch, counted from its start; at most `logitsBatch` of them.
@@ -106,86 +145,50 @@ public final class Session {
   public func logits(rows: Range<Int>) -> Matrix {
     precondition(rows.lowerBound >= 0 && rows.upperBound <= lastCount, "no such tokens in the last batch")
     precondition(rows.count <= Self.logitsBatch, "too many rows of logits at once")
-    let configuration = transformer.configuration
-    let states = Matrix(normed, rows: lastCount, columns: configuration.width).rows(rows)
-    let out = Matrix(logitRows, rows: rows.count, columns: configuration.vocabularySize)
-    input.set(states)
-    transformer.processor.multiply(input, transformer.head, into: out)
+    let out = Matrix(logitRows, rows: rows.count, columns: head.weights.rows)
+    head.logits(of: lastStates.rows(rows), input: runner.input, hidden: nil, into: out, on: transformer.processor)
     return out
   }
 
   /// The logits after the last token.
   public func lastLogits() -> Floats { logits(rows: lastCount - 1..<lastCount)[0] }
 
-  private func run(_ tokens: [Int]) {
-    let configuration = transformer.configuration
-    let processor = transformer.processor
-    let count = tokens.count
-    let state = Matrix(state, rows: count, columns: configuration.width)
-    let normed = Matrix(normed, rows: count, columns: configuration.width)
-    for (row, token) in tokens.enumerated() { transformer.embedding.read(row: token, into: state[row]) }
-    let epsilon = Float(configuration.normEpsilon)
-    for (index, layer) in transformer.layers.enumerated() {
-      processor.rmsNorm(state, weight: layer.attentionNorm, epsilon: epsilon, into: normed)
-      attend(normed, layer, caches[index], into: state)
-      processor.rmsNorm(state, weight: layer.feedForwardNorm, epsilon: epsilon, into: normed)
-      feedForward(normed, layer, into: state)
-      observer?(index, state)
+  /// Angles that depend on the length of the sequence are made again when it has grown enough.
+  private func prepareRotary(length: Int) {
+    guard let rotary, transformer.configuration.rotary.changes(from: rotary.length, to: length) else { return }
+    self.rotary = RotaryTables(transformer.configuration, capacity: capacity, length: length)
+    guard !history.isEmpty else { return }
+    // LongRoPE: keys turned by the short factors do not go with queries turned by the long ones.
+    position = 0
+    let input = runner.stack.embedding.input(EncoderInput(ids: history), from: 0)
+    for start in stride(from: 0, to: history.count, by: batchCapacity) {
+      run(input.part(start..<min(start + batchCapacity, history.count)))
     }
-    processor.rmsNorm(state, weight: transformer.outputNorm, epsilon: epsilon, into: normed)
+  }
+
+  private func run(_ tokens: InputTokens) {
+    let count = tokens.ids.count
+    let state = runner.state(rows: count)
+    runner.embed(tokens, into: state)
+    lastStates = runner.run(state, in: context(rows: count), finalPositions: tokens.positions, observer: observer)
     position += count
     lastCount = count
   }
 
-  /// state += attention(normed)
-  private func attend(_ normed: Matrix, _ layer: TransformerLayer, _ cache: KeyValueCache, into state: Matrix) {
-    let configuration = transformer.configuration
-    let processor = transformer.processor
-    let count = normed.rows
-    let query = Matrix(query, rows: count, columns: configuration.headCount * configuration.keyLength)
-    let key = Matrix(key, rows: count, columns: configuration.keyValueHeadCount * configuration.keyLength)
-    let value = Matrix(value, rows: count, columns: configuration.keyValueHeadCount * configuration.valueLength)
-    let attended = Matrix(attended, rows: count, columns: configuration.headCount * configuration.valueLength)
-    input.set(normed)
-    processor.multiply(
-      input, [layer.query.product(into: query), layer.key.product(into: key), layer.value.product(into: value)])
-    processor.rotate(
-      query, heads: configuration.headCount, headDim: configuration.keyLength, table: rotary, position: position,
-      pairing: .halves)
-    processor.rotate(
-      key, heads: configuration.keyValueHeadCount, headDim: configuration.keyLength, table: rotary, position: position,
-      pairing: .halves)
-    processor.append(key, value, to: cache, at: position)
-    processor.attention(
-      query, heads: configuration.headCount, cache: cache, position: position,
-      scale: 1 / Float(configuration.keyLength).squareRoot(),
-      mask: AttentionMask(causal: true, slidingWindow: configuration.slidingWindow), into: attended)
-    input.set(attended)
-    layer.attentionOutput.apply(input, into: state, accumulate: true, on: processor)
-  }
-
-  /// state += down(activation(gate(normed)) · up(normed))
-  private func feedForward(_ normed: Matrix, _ layer: TransformerLayer, into state: Matrix) {
-    let configuration = transformer.configuration
-    let processor = transformer.processor
-    let gate = Matrix(gate, rows: normed.rows, columns: configuration.feedForwardWidth)
-    let up = Matrix(up, rows: normed.rows, columns: configuration.feedForwardWidth)
-    input.set(normed)
-    processor.multiply(input, [layer.gate.product(into: gate), layer.up.product(into: up)])
-    processor.gate(Activation(configuration.activation), gate, times: up, into: gate)
-    input.set(gate)
-    layer.down.apply(input, into: state, accumulate: true, on: processor)
-  }
-}
-
-extension Activation {
-  init(_ activation: TransformerConfiguration.Activation) {
-    self =
-      switch activation {
-      case .silu: .silu
-      case .gelu: .gelu
-      case .geluTanh: .geluTanh
-      case .relu: .relu
-      }
+  private func context(rows: Int) -> BatchContext {
+    let spans =
+      prefix?.spans(from: position, rows: rows) ?? [
+        AttentionSpan(rows: 0..<rows, position: position, length: position + rows, isCausal: true)
+      ]
+    var segment = SequenceSegment(rows: 0..<rows, position: position, caches: caches, spans: spans)
+    segment.sources = sources
+    segment.sourceLength = sourceLength
+    guard let prefix, transformer.configuration.hasTwoDimensionalPositions else {
+      return BatchContext(
+        segments: [segment], positions: .from(position), blockPositions: nil, rotary: rotary, biases: biases)
+    }
+    return BatchContext(
+      segments: [segment], positions: .each(prefix.positions(from: position, rows: rows)),
+      blockPositions: .each(prefix.blockPositions(from: position, rows: rows)), rotary: rotary, biases: biases)
   }
 }

@@ -45,9 +45,8 @@ struct AllocationOptions: ParsableArguments {
   ) throws -> QuantizationPlan {
     let count = max(1, min(windows.count, sensitivityTokens / max(1, windows[0].count)))
     let estimator = SensitivityEstimator(
-      opened.model, graph: opened.architecture.graph,
-      windows: (0..<count).map { windows[$0 * windows.count / count] }, fisher: fisher, settings: FeedbackSettings(),
-      processor: processor)
+      opened.model, graph: opened.architecture.graph, windows: windows, count: count, fisher: fisher,
+      settings: FeedbackSettings(), processor: processor)
     let progress = Progress(
       "sensitivity", total: opened.model.hyperparameters.integer("block_count") ?? 0, unit: .blocks, isShown: !isQuiet)
     let measured: [TensorChoices]

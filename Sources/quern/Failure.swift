@@ -38,9 +38,9 @@ enum Failure {
       say(error)
       switch error {
       case .file(.truncated), .file(.compression), .file(.damaged), .catalog, .missingTensor, .undecodable,
-        .headTooWide:
+        .misshapen, .headTooWide:
         return ExitStatus.badInput
-      case .contextExceeded, .invalidToken: return ExitStatus.badUsage
+      case .contextExceeded, .invalidToken, .invalidType, .unsupported: return ExitStatus.badUsage
       case .file: return ExitStatus.failed
       }
     case let error as FileError:

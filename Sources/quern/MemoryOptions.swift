@@ -5,43 +5,66 @@ import Passes
 
 /// How a model would be run: shared by the commands that tell memory.
 struct MemoryOptions: ParsableArguments {
-  @Option(help: "Tokens per sequence (default: the model's own, at most 8192).")
+  @Option(parsing: .unconditional, help: "Tokens per sequence (default: the model's own, at most 8192).")
   var context: Int?
 
-  @Option(help: "Tokens of the longest prompt within it (default: all).")
+  @Option(parsing: .unconditional, help: "Tokens of the longest prompt within it (default: all).")
   var prompt: Int?
 
-  @Option(help: "Sequences at once.")
+  @Option(parsing: .unconditional, help: "Sequences at once.")
   var batch = 1
 
-  @Option(help: "Type of the KV cache: f16, f32; in other profiles also bf16, q8_0, q4_0 and the like.")
+  @Option(help: "Type of the KV cache: f16, f32; llama.cpp's also bf16, q8_0, q4_0 and the like.")
   var kv = "f16"
 
-  @Option(help: "Who would run it: quern, llama.cpp, transformers, transformers-4.44, chatglm or vllm.")
+  @Option(
+    help: "Who would run it: quern, llama.cpp, llama-server, transformers, transformers-4.44, chatglm or vllm.")
   var profile = "quern"
 
-  @Option(help: "Tokens of a prompt computed at a time (default: the profile's).")
+  @Option(parsing: .unconditional, help: "Tokens of a prompt computed at a time (default: the profile's).")
   var ubatch: Int?
 
   @Option(
     help: ArgumentHelp("Whether attention scores are never stored (default: the profile's).", valueName: "on|off"))
   var flashAttention: String?
 
-  @Option(help: ArgumentHelp("A device it should fit, such as 'RTX 3060'; several may be given.", valueName: "name"))
+  @Option(
+    help: ArgumentHelp("A device it should fit, such as 'RTX 3060'; several may be given, or all.", valueName: "name"))
   var device: [String] = []
 
-  @Option(help: ArgumentHelp("Memory that it should fit: 6GB, 8GiB.", valueName: "size"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Memory that it should fit: 6GB, 8GiB.", valueName: "size"))
   var vram: String?
 
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "llama.cpp: only so many layers on the device, as its --n-gpu-layers counts (the head is the first).",
+      valueName: "n"))
+  var gpuLayers: Int?
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("llama.cpp: experts of so many first layers stay with the host (--n-cpu-moe).", valueName: "n"))
+  var cpuMoe: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Whose memory takes what a device has no room for: for the speed of a divided model.", valueName: "name"))
+  var host = "CPU DDR4-3200 2ch"
+
   func request(for shape: ModelShape) throws -> FootprintRequest {
+    let profile = try usage { () throws(FootprintError) in try RuntimeProfile.named(self.profile) }
     guard let format = BlockFormat.named(kv) else {
-      let known = FootprintRequest.cacheFormats.map { $0.name.lowercased() }
-      throw UsageError("--kv takes \(known.joined(separator: ", ")), not '\(kv)'")
+      let known = profile.cacheFormats.map { $0.name.lowercased() }
+      throw UsageError("--kv takes \(known.joined(separator: ", ")) in the profile \(profile.name), not '\(kv)'")
     }
     let trained = shape.hyperparameters.integer("context_length") ?? 4096
     var request = FootprintRequest(
       context: context ?? min(trained, 8192), batch: batch, keyFormat: format, valueFormat: format,
-      profile: try usage { () throws(FootprintError) in try RuntimeProfile.named(profile) })
+      profile: profile)
+    if gpuLayers != nil || cpuMoe != nil {
+      request.offload = Offload(gpuLayers: gpuLayers ?? 1_000_000, layersWithoutExperts: cpuMoe ?? 0)
+    }
     request.microBatch = ubatch
     request.promptTokens = prompt
     switch flashAttention {
@@ -57,24 +80,44 @@ struct MemoryOptions: ParsableArguments {
   func devices() throws -> [Device] {
     let catalog = try usage { () throws(FootprintError) in try DeviceCatalog() }
     var devices: [Device] = []
+    let budget = try vram.map { text throws(UsageError) in
+      guard let size = ByteSize(text), size.bytes >= 1 << 20 else {
+        let hint = Double(text).map { $0 >= 1 } == true ? ": say the unit, --vram \(text)GB or \(text)GiB" : ""
+        throw UsageError("--vram takes a size such as 6GB or 512MB, not '\(text)'\(hint)")
+      }
+      return size.bytes
+    }
+    var isBudgetUsed = false
     for name in device {
-      let found = try usage { () throws(FootprintError) in try catalog.device(named: name) }
-      guard found.usableBytes != nil else {
-        throw UsageError("\(found.name) comes with any amount of memory: say how much with --vram")
+      if name.lowercased() == "all" {
+        devices += catalog.devices.filter { $0.usableBytes != nil }
+        continue
+      }
+      var found = try usage { () throws(FootprintError) in try catalog.device(named: name) }
+      if found.usableBytes == nil {
+        guard let budget else {
+          throw UsageError("\(found.name) comes with any amount of memory: say how much with --vram")
+        }
+        found.usableBytes = budget
+        isBudgetUsed = true
       }
       devices.append(found)
     }
-    if let vram {
-      guard let size = ByteSize(vram), size.bytes >= 1 << 20 else {
-        throw UsageError("--vram takes a size such as 6GB or 512MB, not '\(vram)'")
-      }
+    if let vram, let budget, !isBudgetUsed {
       devices.append(
-        Device(name: "--vram \(vram)", kind: profile == "quern" ? "host" : "budget", usableBytes: size.bytes))
+        Device(name: "--vram \(vram)", kind: profile == "quern" ? "host" : "budget", usableBytes: budget))
     }
     if devices.isEmpty, let bytes = Environment.availableMemoryBytes {
       devices.append(Device(name: "this machine, now", usableBytes: bytes))
     }
     return devices
+  }
+
+  /// Plans for fits, with the host of what is divided.
+  func planner(_ shape: ModelShape, _ request: FootprintRequest) throws -> FitPlanner {
+    try usage { () throws(FootprintError) in
+      try FitPlanner(shape, request, host: try DeviceCatalog().device(named: host))
+    }
   }
 }
 
@@ -85,8 +128,9 @@ func usage<Result>(_ body: () throws(FootprintError) -> Result) throws -> Result
 
 extension ModelShape {
   /// The model as it is, or as if quantized by a recipe.
-  init(_ model: Model, recipe name: String?) throws {
-    self.init(model)
+  init(_ described: DescribedModel, recipe name: String?) throws {
+    let model = described.model
+    self = described.shape
     guard let name else { return }
     let book = try RecipeBook()
     guard let recipe = book[name] else {

@@ -32,13 +32,15 @@ struct MemoryReport {
       }
     }
     for note in footprint.notes { lines += [""] + Format.wrapped(note) }
-    for fit in fits { lines += [""] + self.lines(fit) }
+    if fits.count > 2 {
+      lines += ["", Self.table(fits)]
+    } else {
+      for fit in fits { lines += [""] + self.lines(fit) }
+    }
     if let (recipe, cost) = conversion {
       lines.append("")
       lines += Format.wrapped(
-        "To make it (quern quantize --recipe \(recipe)): about \(Format.bytes(cost.fileBytes)) on disk, "
-          + "\(Format.bytes(cost.memoryBytes)) of memory, \(Format.duration(cost.seconds)) on this machine's processors"
-      )
+        "To make it (quern quantize --recipe \(recipe)): \(cost.sentence)")
       if explaining {
         for item in cost.items { lines += Format.wrapped("\(item.name) = \(item.formula)", indent: 2) }
       }
@@ -46,39 +48,71 @@ struct MemoryReport {
     return lines.joined(separator: "\n")
   }
 
+  /// A line per device.
+  private static func table(_ fits: [DeviceFit]) -> String {
+    var table = Table([
+      .init(title: "device", isFlexible: true), .init(title: "memory", alignsRight: true),
+      .init(title: "to spare", alignsRight: true), .init(title: "context", alignsRight: true),
+      .init(title: "sequences", alignsRight: true, isOptional: true), .init(title: "tokens/s", alignsRight: true),
+      .init(title: "limited by", isOptional: true),
+    ])
+    for fit in fits {
+      let rate = fit.generation ?? fit.split?.generation
+      let split = fit.split.map { "\($0.layers) layers here" + ($0.offload.layersWithoutExperts > 0 ? "*" : "") }
+      table.add(
+        fit.device.name, Format.binaryBytes(fit.usableBytes), Format.bytes(fit.headroomBytes),
+        fit.maxContext > 0 ? Format.grouped(fit.maxContext) : "–",
+        fit.maxBatch > 0 ? Format.grouped(fit.maxBatch) : "–",
+        rate.map { Format.short($0.tokensPerSecond) } ?? "–",
+        fit.fits ? fit.generation?.bottleneck.word ?? "" : split ?? "does not fit")
+    }
+    let hasExperts = fits.contains { ($0.split?.offload.layersWithoutExperts ?? 0) > 0 }
+    return table.text() + (hasExperts ? "\n* some of their experts with the host" : "")
+  }
+
   private func lines(_ fit: DeviceFit) -> [String] {
     let size = "\(Format.bytes(fit.usableBytes)), \(Format.binaryBytes(fit.usableBytes))"
     let name = fit.device.name
+    var lines: [String] = []
+    func say(_ text: String) { lines += Format.wrapped(text, indent: 2) }
     guard fit.fits else {
-      var lines = ["does not fit \(name) (\(size)): \(Format.bytes(-fit.headroomBytes)) too much"]
-      if let split = fit.split { lines += Format.wrapped("  " + Self.text(split), indent: 2) }
-      if isTraining { return lines }
-      lines.append(
+      say("does not fit \(name) (\(size)): \(Format.bytes(-fit.headroomBytes)) too much")
+      if let split = fit.split { say("  " + Self.text(split, on: fit.device)) }
+      guard !isTraining else { return lines }
+      say(
         fit.maxContext > 0
           ? "  the longest context that fits is \(Format.grouped(fit.maxContext)) tokens"
           : "  no context fits: try --recipe int4, or a larger device")
       return lines
     }
-    var lines = ["fits \(name) (\(size)) with \(Format.bytes(fit.headroomBytes)) to spare"]
+    say("fits \(name) (\(size)) with \(Format.bytes(fit.headroomBytes)) to spare")
     guard !isTraining else { return lines }
-    lines.append(
+    say(
       "  up to \(Format.grouped(fit.maxContext)) tokens of context, or \(Format.grouped(fit.maxBatch)) "
         + (fit.maxBatch == 1 ? "sequence of this one" : "sequences of this one"))
-    if let rate = fit.generation {
-      let prompt =
-        fit.prompt.map { ", \(Format.short($0.tokensPerSecond)) for a prompt (\($0.bottleneck.rawValue))" } ?? ""
-      lines += Format.wrapped(
-        "  about \(Format.short(rate.tokensPerSecond)) tokens/s (\(rate.bottleneck.rawValue))\(prompt)", indent: 2)
+    let generation = fit.generation.map {
+      "\(Format.short($0.tokensPerSecond)) tokens/s (\($0.bottleneck.rawValue))"
     }
+    let prompt = fit.prompt.map {
+      "\(Format.short($0.tokensPerSecond)) tokens/s of a prompt (\($0.bottleneck.rawValue))"
+    }
+    let rates = [generation, prompt].compactMap { $0 }
+    say(
+      rates.isEmpty
+        ? "  how fast: quern bench measures it here; a --device whose rates are known tells it"
+        : "  about " + rates.joined(separator: ", "))
     return lines
   }
 
-  private static func text(_ split: DeviceSplit) -> String {
-    let experts =
-      split.layersWithoutExperts > 0
-      ? ", the experts of \(split.layersWithoutExperts) of them in the host's memory (--n-cpu-moe)" : ""
-    return "\(split.layers) layers would (--n-gpu-layers)\(experts): \(Format.bytes(split.deviceBytes)) here, "
-      + "\(Format.bytes(split.hostBytes)) in the host's memory"
+  private static func text(_ split: DeviceSplit, on device: Device) -> String {
+    let experts = split.offload.layersWithoutExperts
+    let options = "--n-gpu-layers \(split.offload.gpuLayers)" + (experts > 0 ? " --n-cpu-moe \(experts)" : "")
+    let rate =
+      split.generation.map { ", about \(Format.short($0.tokensPerSecond)) tokens/s (\($0.bottleneck.rawValue))" } ?? ""
+    return "\(split.layers) layers would"
+      + (experts > 0 ? ", without the experts of \(experts < split.layers ? "\(experts) of them" : "any")" : "")
+      + " (\(options)): \(Format.bytes(split.deviceBytes)) on the device, "
+      + "\(Format.bytes(split.hostBytes)) in the host's memory\(rate)"
   }
 
   func json() -> JSONObject {
@@ -96,7 +130,9 @@ struct MemoryReport {
           "maxBatch": .integer(fit.maxBatch),
           "split": fit.split.map { split in
             .object([
-              "layers": .integer(split.layers), "layersWithoutExperts": .integer(split.layersWithoutExperts),
+              "layers": .integer(split.layers), "gpuLayers": .integer(split.offload.gpuLayers),
+              "layersWithoutExperts": .integer(split.offload.layersWithoutExperts),
+              "tokensPerSecond": split.generation.map { .double($0.tokensPerSecond) } ?? .null,
               "deviceBytes": .integer(split.deviceBytes), "hostBytes": .integer(split.hostBytes),
             ])
           } ?? .null,
@@ -132,5 +168,25 @@ struct MemoryReport {
       "items": .array(footprint.items.map(row)), "hostItems": .array(footprint.hostItems.map(row)),
       "notes": .array(footprint.notes.map { .text($0) }),
     ]
+  }
+}
+
+extension DeviceFit.Bottleneck {
+  /// For tables.
+  var word: String {
+    switch self {
+    case .bandwidth: "bandwidth"
+    case .arithmetic: "arithmetic"
+    case .launches: "overhead"
+    case .host: "host"
+    }
+  }
+}
+
+extension ConversionCost {
+  /// For people.
+  var sentence: String {
+    "about \(Format.bytes(fileBytes)) on disk, \(Format.bytes(memoryBytes)) of memory, "
+      + "\(Format.duration(seconds)) on this machine's processors"
   }
 }

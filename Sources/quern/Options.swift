@@ -16,8 +16,27 @@ struct CommonOptions: ParsableArguments {
   @Flag(help: "One JSON object on standard output instead of text.")
   var json = false
 
+  @Option(
+    name: .customLong("descriptor"),
+    help: ArgumentHelp(
+      "A family of your own, as JSON like those under Formats/Architectures; may inherit from them. Repeatable.",
+      valueName: "file"))
+  var descriptors: [FilePath] = []
+
   func validate() throws {
     if let threads, !(1...1024).contains(threads) { throw ValidationError("--threads takes 1 to 1024, not \(threads)") }
+  }
+
+  /// The families we know, and those of `--descriptor`.
+  func catalog() throws -> Catalog {
+    var additional: [(name: String, bytes: [UInt8])] = []
+    for path in descriptors {
+      additional.append((path.string, try InputFile.contents(of: path, limit: Limits().headerByteCount)))
+    }
+    do { return try Catalog(additional: additional) } catch {
+      guard !descriptors.isEmpty else { throw error }
+      throw UsageError("--descriptor: \(error)")
+    }
   }
 
   func processor() throws -> Processor {
@@ -38,9 +57,9 @@ extension FilePath: @retroactive ExpressibleByArgument {
 }
 
 extension OpenedModel {
-  init(_ path: FilePath) throws { try self.init(path, catalog: try Catalog()) }
+  init(_ path: FilePath, _ common: CommonOptions) throws { try self.init(path, catalog: try common.catalog()) }
 }
 
 extension OpenedCheckpoint {
-  init(_ path: FilePath) throws { try self.init(path, catalog: try Catalog()) }
+  init(_ path: FilePath, _ common: CommonOptions) throws { try self.init(path, catalog: try common.catalog()) }
 }

@@ -47,15 +47,17 @@ struct OutputOptions: ParsableArguments {
     }
   }
 
-  /// Writes, with a progress bar, and reports.
+  /// Writes, with a progress bar, and reports; returns what was done.
   ///
   /// - Parameters:
   ///   - companions: files that get their names together with the output.
   ///   - warnings: more of them, known from the result.
+  ///   - afterwards: runs once the output has its name; what it returns is reported with the rest.
   func perform(
     _ job: ConversionJob, label: String, calibration: LayerwiseQuantizer? = nil, processor: Processor, asJSON: Bool,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
-    warnings: (ConversionResult) -> [String] = { _ in [] }
+    warnings: (ConversionResult) -> [String] = { _ in [] },
+    afterwards: (ConversionResult) throws -> (text: String, json: JSONObject)? = { _ in nil }
   ) throws {
     let shardBytes = try maximumShardBytes()
     let output = try requiredOutput()
@@ -69,11 +71,19 @@ struct OutputOptions: ParsableArguments {
     result.warnings += warnings(result)
     let seconds = Clock.now() - start
     for warning in result.warnings { Terminal.standardError("quern: warning: \(warning)\n") }
-    if asJSON { return printJSON(json(result, output: output, seconds: seconds)) }
-    print(text(result, output: output, seconds: seconds))
+    let memory = Environment.peakResidentBytes
+    if !asJSON { print(text(result, output: output, seconds: seconds, memory: memory)) }
+    let more = try afterwards(result)
+    if asJSON {
+      var object = json(result, output: output, seconds: seconds, memory: memory)
+      for member in more?.json.members ?? [] { object[member.key] = member.value }
+      printJSON(object)
+    } else if let more {
+      print("\n" + more.text)
+    }
   }
 
-  private func text(_ result: ConversionResult, output: FilePath, seconds: Double) -> String {
+  private func text(_ result: ConversionResult, output: FilePath, seconds: Double, memory: Int) -> String {
     var lines: [String] = []
     let changed = result.changed
     if !changed.isEmpty {
@@ -95,15 +105,15 @@ struct OutputOptions: ParsableArguments {
     }
     lines.append(
       "\(output): \(Format.bytes(result.fileByteCount)), \(Format.fixed(result.bitsPerWeight, 2)) bits per weight, "
-        + "\(Format.fixed(seconds, 2)) s, \(Format.bytes(Environment.peakResidentBytes)) of memory")
+        + "\(Format.fixed(seconds, 2)) s, \(Format.bytes(memory)) of memory")
     return lines.joined(separator: "\n")
   }
 
-  private func json(_ result: ConversionResult, output: FilePath, seconds: Double) -> JSONObject {
+  private func json(_ result: ConversionResult, output: FilePath, seconds: Double, memory: Int) -> JSONObject {
     [
       "output": .text(output.string), "container": .text(result.container.rawValue),
       "fileBytes": .integer(result.fileByteCount), "bitsPerWeight": .double(result.bitsPerWeight),
-      "seconds": .double(seconds), "peakResidentBytes": .integer(Environment.peakResidentBytes),
+      "seconds": .double(seconds), "peakResidentBytes": .integer(memory),
       "tensors": .array(
         result.tensors.map { tensor in
           var row: JSONObject = [

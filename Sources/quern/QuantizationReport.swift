@@ -12,14 +12,21 @@ struct QuantizationReport {
   let plan: QuantizationPlan
   let importancePath: FilePath?
   let importance: Importance?
+  /// The text that the model read, and how; nil without.
+  let calibration: CalibrationOptions?
+  let windows: [[Int]]?
 
   /// Where it lies: `OUT.report.json`.
   static func path(beside output: FilePath) -> FilePath { FilePath(output.string + ".report.json") }
 
   /// The report, written and still without its name. It may replace that of an output that was there before.
-  func file(_ result: ConversionResult, output: FilePath, warnings: [String]) throws(FileError) -> AtomicFile {
+  /// - Parameter more: what was measured afterwards.
+  func file(
+    _ result: ConversionResult, output: FilePath, warnings: [String], more: JSONObject = [:]
+  ) throws(FileError) -> AtomicFile {
     let file = try AtomicFile(Self.path(beside: output), overwrites: true)
-    let json = try json(result, output: output, warnings: warnings)
+    var json = try json(result, output: output, warnings: warnings)
+    for member in more.members { json[member.key] = member.value }
     try file.write(JSONValue.object(json).serialized(pretty: true) + [UInt8(ascii: "\n")], at: 0)
     return file
   }
@@ -30,7 +37,7 @@ struct QuantizationReport {
       "tool": .object(["name": .text("quern"), "version": .text(Quern.configuration.version)]),
       "source": .array(try Self.hashes(of: sourcePaths)),
       "recipe": plan.recipe.map { .text($0) } ?? .null,
-      "calibration": try calibration(),
+      "calibration": try calibrationRecord(),
       "output": .object([
         "name": .text(output.lastComponent?.string ?? ""), "container": .text(result.container.rawValue),
         "fileBytes": .integer(result.fileByteCount), "bitsPerWeight": .double(result.bitsPerWeight),
@@ -46,6 +53,7 @@ struct QuantizationReport {
             "bytes": .integer(step.map { plan.byteCount(of: $0) } ?? 0),
           ]
           row["relativeError"] = tensor.relativeError.map { .double($0) }
+          row["outputError"] = tensor.outputError.map { .double($0) }
           row["because"] = step.map { .text($0.reason) }
           return .object(row)
         }),
@@ -60,7 +68,13 @@ struct QuantizationReport {
     return all.filter { FileSystem.exists($0) }.sorted { $0.string < $1.string }
   }
 
-  private func calibration() throws(FileError) -> JSONValue {
+  private func calibrationRecord() throws(FileError) -> JSONValue {
+    if let calibration, let text = calibration.text, let windows {
+      return .object([
+        "text": try Self.hashes(of: [text]).first ?? .null, "method": .text(calibration.method.rawValue),
+        "windows": .integer(windows.count), "tokensPerWindow": .integer(windows.first?.count ?? 0),
+      ])
+    }
     guard let importancePath, let importance else { return .null }
     return .object([
       "importance": try Self.hashes(of: [importancePath]).first ?? .null,
@@ -86,44 +100,5 @@ struct QuantizationReport {
         ]))
     }
     return rows
-  }
-}
-
-/// What a user should look at before trusting the output.
-enum QuantizationWarnings {
-  /// Before the work: tensors that lost something already.
-  static func before(_ plan: QuantizationPlan) -> [String] {
-    let again = plan.steps.filter { $0.from.kind == .packed && $0.to != $0.from && $0.to.kind == .packed }
-    guard let first = again.first else { return [] }
-    return [
-      "\(again.count) tensors are quantized already (\(first.name) as \(first.from.name)), and quantizing again adds to "
-        + "what they lost; start from the full-precision model where you can"
-    ]
-  }
-
-  /// After it: heads of few bits, and tensors that lost much more than others of their type.
-  static func after(_ result: ConversionResult) -> [String] {
-    var warnings: [String] = []
-    let packed = result.tensors.filter { $0.from != $0.to && $0.to.kind == .packed && $0.relativeError != nil }
-    let hasHead = packed.contains { $0.name == "output.weight" }
-    for tensor in packed where tensor.name == "output.weight" || (!hasHead && tensor.name == "token_embd.weight") {
-      guard tensor.to.bitsPerElement < 4 else { continue }
-      warnings.append(
-        "the output head \(tensor.name) has \(Format.fixed(tensor.to.bitsPerElement, 1)) bits a weight, and every "
-          + "answer passes through it; --tensor '^\(tensor.name)$=q6_k' costs little")
-    }
-    for format in Set(packed.map(\.to)).sorted(by: { $0.name < $1.name }) {
-      let group = packed.filter { $0.to == format }
-      let errors = group.compactMap(\.relativeError).sorted()
-      guard group.count >= 4, let largest = group.max(by: { ($0.relativeError ?? 0) < ($1.relativeError ?? 0) }),
-        let error = largest.relativeError
-      else { continue }
-      let median = errors[errors.count / 2]
-      guard error > 0.02, error > 1.75 * median else { continue }
-      warnings.append(
-        "\(largest.name) loses \(Format.percent(error)) as \(format.name), where others lose \(Format.percent(median)); "
-          + "give it more bits with --tensor")
-    }
-    return warnings
   }
 }

@@ -20,7 +20,8 @@ struct Quern: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Inspect.self, Convert.self, Quantize.self, MemoryCommand.self, Fit.self, Verify.self, Run.self,
+      Inspect.self, Convert.self, Quantize.self, Imatrix.self, MemoryCommand.self, Fit.self, Verify.self, Run.self,
+      Embed.self, FillMask.self,
       LogitsCommand.self,
       Tokenize.self, Bench.self, Diff.self, Architectures.self, Recipes.self, Devices.self,
       Containers.self,

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Catalog
 import Conversion
 import Kernels
 public import Runtime
@@ -19,10 +20,6 @@ extension Arithmetic: ExpressibleByArgument {}
 struct RunningModel {
   let opened: OpenedModel
   let transformer: Transformer
-
-  init(_ path: FilePath, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
-    try self.init(OpenedModel(path), arithmetic: arithmetic, processor: processor, isQuiet: isQuiet)
-  }
 
   init(_ opened: OpenedModel, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
     self.opened = opened
@@ -45,18 +42,36 @@ struct RunningModel {
     progress.finish()
   }
 
-  /// A sequence of at most `capacity` tokens.
-  /// - Throws: when its cache and buffers exceed this machine's memory.
-  func session(capacity: Int) throws(UsageError) -> Session {
-    let needed = Session.byteCount(for: transformer, capacity: capacity)
+  var kind: Graph.Kind { transformer.configuration.graph.kind }
+
+  /// A sequence of at most `capacity` tokens, for an encoder–decoder after a source of `source` tokens.
+  /// - Throws: for an encoder, or when the cache and buffers exceed this machine's memory.
+  func session(capacity: Int, source: Int = 0) throws(UsageError) -> Session {
+    guard kind != .encoder else {
+      throw UsageError("this model encodes text and does not continue it: see quern embed and quern fill-mask")
+    }
+    try checkMemory(
+      Session.byteCount(for: transformer, capacity: capacity, source: source),
+      for: "\(Format.grouped(capacity)) tokens need", "for their cache and buffers")
+    return Session(transformer, capacity: capacity)
+  }
+
+  /// An encoder of batches of at most `rows` tokens.
+  /// - Throws: for a decoder, or when the buffers exceed this machine's memory.
+  func encoder(rows: Int) throws(UsageError) -> Encoder {
+    guard kind == .encoder else { throw UsageError("this model continues text and does not encode it: see quern run") }
+    try checkMemory(
+      Encoder.byteCount(for: transformer, rows: rows), for: "\(Format.grouped(rows)) tokens at once need",
+      "for their buffers")
+    return Encoder(transformer, rows: rows)
+  }
+
+  private func checkMemory(_ needed: Double, for what: String, _ purpose: String) throws(UsageError) {
     let memory = Environment.memoryBytes
     guard needed < Double(memory) else {
       let size = needed < 1e18 ? Format.bytes(Int(needed)) : "more memory than there is"
-      throw UsageError(
-        "\(Format.grouped(capacity)) tokens need \(size) for their cache and buffers; this machine has \(Format.bytes(memory)) of memory"
-      )
+      throw UsageError("\(what) \(size) \(purpose); this machine has \(Format.bytes(memory)) of memory")
     }
-    return Session(transformer, capacity: capacity)
   }
 
   /// The model's tokenizer, or an error that says that it has none.

@@ -105,8 +105,9 @@ enum Clock {
 extension Terminal {
   static var errorIsTerminal: Bool { isatty(2) == 1 }
 
-  /// Columns of the terminal, 80 when it is none.
+  /// Columns of the terminal, 80 when it is none; COLUMNS overrules, as everywhere.
   static var width: Int {
+    if let columns = Environment["COLUMNS"].flatMap({ Int($0) }), (20...1000).contains(columns) { return columns }
     var size = winsize()
     guard unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
     return Int(size.ws_col)

@@ -4,6 +4,7 @@ import Catalog
 import Codecs
 import ContainerTesting
 import Conversion
+import GGUF
 import IR
 import Kernels
 import ModelTesting
@@ -14,75 +15,17 @@ import Testing
 import Tokenizers
 import Verification
 
-private let processor = Processor(kernels: .best(), pool: WorkerPool(threads: 2))
-
-/// The small model of the King James Bible, with texts to calibrate on and to judge by.
-private struct Kjv {
-  let opened: OpenedModel
-  let calibration: [[Int]]
-  let evaluation: Windows
-
-  /// Another model, with tokens instead of texts.
-  init(opened: OpenedModel, calibration: [[Int]]) {
-    self.opened = opened
-    self.calibration = calibration
-    evaluation = Windows([], context: 4, beginning: nil)
-  }
-
-  init(calibrationWindows: Int, evaluationWindows: Int) throws {
-    let folder = fixtures.appending("models/kjv-llama")
-    let opened = try open(folder)
-    self.opened = opened
-    let tokenizer = try Tokenizer(try #require(opened.model.tokenizer))
-    func windows(_ name: String, _ limit: Int) throws -> Windows {
-      let text = try InputFile.contents(of: folder.appending(name), limit: 1 << 24)
-      return Windows(
-        try tokenizer.encode(text, addsSpecial: true).map(Int.init), context: 256,
-        beginning: tokenizer.model.prefixIDs.first, limit: limit)
-    }
-    let calibration = try windows("calib.txt", calibrationWindows)
-    self.calibration = (0..<calibration.count).map { calibration[$0] }
-    evaluation = try windows("eval.txt", evaluationWindows)
-  }
-
-  /// Every matrix in one format.
-  func plan(_ format: BlockFormat) -> QuantizationPlan {
-    var plan = QuantizationPlan.widenedVectors(of: opened.model)
-    for index in plan.steps.indices where plan.steps[index].shape.dimensions.count > 1 { plan.steps[index].to = format }
-    return plan
-  }
-
-  func transformer(_ opened: OpenedModel) throws -> Transformer {
-    try Transformer(opened.model, graph: opened.architecture.graph, arithmetic: .exact, processor: processor)
-  }
-
-  func divergence(of path: FilePath) throws -> Double {
-    try Verification(
-      reference: transformer(opened), candidate: transformer(open(path)), windows: evaluation,
-      kernels: processor.kernels, pool: processor.pool
-    ).divergence.mean
-  }
-
-  func fisher(windows: Int) throws -> Fisher {
-    try FisherEstimator(opened.model, graph: opened.architecture.graph, processor: processor)
-      .run(Array(calibration.prefix(windows)))
-  }
-
-  func write(
-    _ path: FilePath, plan: QuantizationPlan, settings: FeedbackSettings?, fisher: Fisher? = nil, threads: Int = 2,
-    kernels: Kernels = .best()
-  ) throws {
-    let processor = Processor(kernels: kernels, pool: WorkerPool(threads: threads))
-    let quantizer = try settings.map {
-      try LayerwiseQuantizer(
-        opened.model, graph: opened.architecture.graph, plan: plan, windows: calibration, fisher: fisher,
-        settings: $0, processor: processor)
-    }
-    let job = try ConversionJob(
-      opened, plan: plan, ggufFileType: nil, container: .gguf, calibrated: quantizer?.encodedNames ?? [],
-      kernels: kernels)
-    _ = try job.write(
-      to: path, overwrites: true, maximumShardBytes: nil, pool: processor.pool, calibration: quantizer)
+/// What the first layer reads, by a plain loop: a row per token of the calibration text.
+private func normedEmbeddings(_ kjv: Kjv) throws -> [[Double]] {
+  let embedding = try #require(kjv.opened.model["token_embd.weight"])
+  let norm = try #require(kjv.opened.model["blk.0.attn_norm.weight"])
+  let weights = try #require(Codec.for(norm.format, kernels: .best())).decode(norm.readAll(), count: 256)
+  let codec = try #require(Codec.for(embedding.format, kernels: .best()))
+  let all = codec.decode(try embedding.readAll(), count: embedding.shape.elementCount)
+  return kjv.calibration.flatMap(\.self).map { token in
+    let row = all[token * 256..<(token + 1) * 256].map(Double.init)
+    let mean = row.reduce(0) { $0 + $1 * $1 } / 256
+    return zip(row, weights).map { $0 / (mean + 1e-5).squareRoot() * Double($1) }
   }
 }
 
@@ -146,6 +89,95 @@ private struct Kjv {
       let measured = try kjv.divergence(of: path)
       #expect(predicted > measured / 2 && predicted < measured * 2, "\(name): \(predicted) for \(measured)")
     }
+  }
+
+  @Test("importances are the sums of squares that a plain loop finds; llama.cpp's file of them is read back")
+  func importances() throws {
+    let kjv = try Kjv(calibrationWindows: 3, evaluationWindows: 1)
+    let graph = kjv.opened.architecture.graph
+    let collector = try ImportanceCollector(kjv.opened.model, graph: graph, processor: processor)
+    let importance = try collector.run(kjv.calibration, text: "calib.txt", includesHead: true)
+    #expect(importance.entries.count == 6 * 7 + 1)
+    #expect(importance.chunkCount == 3 && importance.chunkSize == 256)
+    // The first layer's input by hand.
+    var sums = [Double](repeating: 0, count: 256)
+    for row in try normedEmbeddings(kjv) { for channel in 0..<256 { sums[channel] += row[channel] * row[channel] } }
+    let entry = try #require(importance["blk.0.attn_q.weight"])
+    for (sum, expected) in zip(entry.sums, sums) { #expect(abs(Double(sum) / expected - 1) < 1e-3) }
+    #expect(entry.counts == [768])
+    let scratch = Scratch()
+    let path = scratch.path.appending("imatrix.gguf")
+    let file = try AtomicFile(path, overwrites: true)
+    try file.write(ImportanceFile.serialized(importance), at: 0)
+    try file.commit()
+    #expect(try ImportanceFile.read(path) == importance)
+  }
+
+  @Test(
+    "GPTQ and AWQ files that were calibrated lose less than those that were not",
+    arguments: ["gptq-int4-g128", "awq-int4", "w8a8"])
+  func packed(recipe: String) throws {
+    let kjv = try Kjv(calibrationWindows: 32, evaluationWindows: 8)
+    let plan = try #require(try RecipeBook()[recipe]).plan(for: kjv.opened.model)
+    let scratch = Scratch()
+    var losses: [Double] = []
+    for settings in [nil, FeedbackSettings()] {
+      let path = scratch.path.appending("m\(losses.count)")
+      let quantizer = try settings.map {
+        try LayerwiseQuantizer(
+          kjv.opened.model, graph: kjv.opened.architecture.graph, plan: plan, windows: kjv.calibration, fisher: nil,
+          settings: $0, processor: processor)
+      }
+      if let quantizer { #expect(quantizer.encodedNames.count == 6 * 7) }
+      let job = try ConversionJob(
+        kjv.opened, plan: plan, ggufFileType: nil, container: .safetensors, calibrated: quantizer?.encodedNames ?? [],
+        kernels: processor.kernels)
+      _ = try job.write(
+        to: path, overwrites: true, maximumShardBytes: nil, pool: processor.pool, calibration: quantizer)
+      losses.append(try kjv.divergence(of: path))
+    }
+    #expect(losses[1] < 0.75 * losses[0], "\(losses)")
+  }
+
+  @Test("a bias takes up what rounding does to the mean of an output", arguments: [false, true])
+  func biases(isSequential: Bool) throws {
+    let kjv = try Kjv(calibrationWindows: 8, evaluationWindows: 1)
+    var model = kjv.opened.model
+    let name: ByteString = "blk.0.attn_k.bias"
+    model.replaceTensors(
+      model.tensors + [
+        TensorRef(
+          name: name, shape: .vector(128), format: .f32,
+          source: MemoryTensorSource(bytes: [UInt8](repeating: 0, count: 512), rowByteCount: 512))
+      ])
+    var plan = QuantizationPlan.widenedVectors(of: model)
+    for index in plan.steps.indices where plan.steps[index].shape.dimensions.count > 1 { plan.steps[index].to = .q2_K }
+    var settings = FeedbackSettings()
+    settings.isSequential = isSequential
+    // The embedding stays as it is for want of a gradient, so layer 0 reads the same from both models.
+    plan.steps[try #require(plan.steps.firstIndex { $0.name == "token_embd.weight" })].to =
+      try #require(model["token_embd.weight"]).format
+    let quantizer = try LayerwiseQuantizer(
+      model, graph: kjv.opened.architecture.graph, plan: plan, windows: kjv.calibration, fisher: nil,
+      settings: settings, processor: processor)
+    #expect(quantizer.encodedNames.contains(name))
+    var encoded: [ByteString: EncodedTensor] = [:]
+    try quantizer.run { tensors in for tensor in tensors { encoded[tensor.name] = tensor } }
+    let bias = try #require(Codec.for(.f32, kernels: .best())).decode(try #require(encoded[name]).bytes, count: 128)
+    let key: ByteString = "blk.0.attn_k.weight"
+    let rounded = try #require(Codec.for(.q2_K, kernels: .best()))
+      .decode(try #require(encoded[key]).bytes, count: 128 * 256)
+    let tensor = try #require(model[key])
+    let exact = try #require(Codec.for(tensor.format, kernels: .best())).decode(tensor.readAll(), count: 128 * 256)
+    let inputs = try normedEmbeddings(kjv)
+    let mean = (0..<256).map { channel in inputs.reduce(0) { $0 + $1[channel] } / Double(inputs.count) }
+    var largest = 0.0
+    for row in 0..<128 {
+      let error = (0..<256).reduce(0.0) { $0 + Double(exact[row * 256 + $1] - rounded[row * 256 + $1]) * mean[$1] }
+      #expect(abs(Double(bias[row]) - error) < 1e-4)
+      largest = max(largest, abs(error))
+    }
+    #expect(largest > 1e-3, "rounding did nothing to the means")
   }
 
   @Test("a text shorter than a window, and a block of another kind, are refused by name")

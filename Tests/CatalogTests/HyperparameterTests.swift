@@ -72,7 +72,8 @@ import Testing
       (#""hidden_size": 0"#, "hidden_size"), (#""num_attention_heads": 0"#, "num_attention_heads"),
       (#""head_dim": 15"#, "head_dim"), (#""vocab_size": 99999999999999"#, "vocab_size"),
       (#""tie_word_embeddings": "yes""#, "tie_word_embeddings"), (#""rope_theta": "big""#, "rope_theta"),
-      (#""rope_scaling": {"type": 3}"#, "rope_scaling.type"), (#""num_key_value_heads": []"#, "num_key_value_heads"),
+      (#""rope_scaling": {"type": 3}"#, "rope_scaling.type"), (#""hidden_act": "swish7""#, "swish7"),
+      (#""num_key_value_heads": []"#, "num_key_value_heads"),
     ])
   func impossible(changes: String, key: String) throws {
     let error = #expect(throws: CatalogError.self) { try hyperparameters(changes) }
@@ -82,8 +83,8 @@ import Testing
   @Test(
     "what the runtime cannot compute is refused",
     arguments: [
-      (#""num_key_value_heads": 3"#, "key-value heads"), (#""hidden_act": "swish7""#, "swish7"),
-      (#""rope_scaling": {"type": "dynamic", "factor": 2.0}"#, "dynamic"), (#""rope_theta": 0"#, "rope.freq_base"),
+      (#""num_key_value_heads": 3"#, "key-value heads"),
+      (#""rope_scaling": {"type": "spiral", "factor": 2.0}"#, "spiral"), (#""rope_theta": 0"#, "rope.freq_base"),
       (#""rope_scaling": {"type": "linear", "factor": 0}"#, "scaling.factor"),
       (#""rope_scaling": {"type": "llama3", "factor": 8.0}"#, "low_freq_factor"),
     ])

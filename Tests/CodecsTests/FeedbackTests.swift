@@ -121,6 +121,56 @@ extension Processor {
     #expect(values[512..<768].allSatisfy { $0 == 0 })
   }
 
+  static let grids: [GroupGrid] = [
+    GroupGrid(groupColumns: 32, codes: -8...7, hasZero: false, scales: .f16),
+    GroupGrid(groupColumns: 128, codes: -8...7, hasZero: false, scales: .f16),
+    GroupGrid(groupColumns: 64, codes: 0...15, hasZero: true, scales: .f16),
+    GroupGrid(groupColumns: 256, codes: -128...127, hasZero: false, scales: .bf16),
+    GroupGrid(groupColumns: 256, codes: -128...127, hasZero: false, scales: .f32),
+  ]
+
+  @Test("groups of GPU libraries: on the grid, cheaper than rounding, the same from every table", arguments: grids)
+  func groups(grid: GroupGrid) throws {
+    let layer = Layer(columns: 256, seed: 21)
+    layer.weights.floats.withMutableSpan { values in
+      values[3] = .nan
+      for index in 512..<768 { values[index] = 0 }
+    }
+    var seen: Set<[UInt32]> = []
+    for kernels in Kernels.available {
+      for threads in [1, 3] {
+        let processor = Processor.test(kernels, threads: threads)
+        let hessian = try #require(layer.hessian(processor))
+        let result = hessian.encodeGroups(grid, targets: layer.weights, on: processor)
+        #expect(result.nonFiniteCount == 1)
+        let (values, scales, zeros) = (result.decoded.floats.array(), result.scales.array(), result.zeros.array())
+        seen.insert((values + scales + zeros).map(\.bitPattern))
+        let perRow = 256 / grid.groupColumns
+        for (index, value) in values.enumerated() {
+          let group = index / 256 * perRow + index % 256 / grid.groupColumns
+          #expect(scales[group] > 0 && scales[group].isFinite)
+          let code = value / scales[group] + zeros[group]
+          #expect(abs(code - code.rounded()) < 2e-3 && grid.codes.contains(Int(code.rounded())))
+        }
+        #expect(values[512..<768].allSatisfy { $0 == 0 })
+      }
+    }
+    #expect(seen.count == 1)
+    // Beside each weight alone, under the scales that error feedback found.
+    layer.weights.floats.withMutableSpan { $0[3] = 0 }
+    let hessian = try #require(layer.hessian())
+    let result = hessian.encodeGroups(grid, targets: layer.weights, on: .test())
+    let cost = layer.cost(of: result.decoded.floats.array())
+    #expect(abs(result.rowErrors.reduce(0, +) / cost - 1) < 0.01)
+    let plain = layer.weights.floats.array().enumerated().map { index, value in
+      let group = index / 256 * (256 / grid.groupColumns) + index % 256 / grid.groupColumns
+      let (scale, zero) = (result.scales.array()[group], result.zeros.array()[group])
+      let code = min(max((value / scale).rounded() + zero, Float(grid.codes.lowerBound)), Float(grid.codes.upperBound))
+      return (code - zero) * scale
+    }
+    #expect(cost < 0.6 * layer.cost(of: plain), "\(cost / layer.cost(of: plain))")
+  }
+
   @Test("inputs that never moved, and inputs that overflowed")
   func oddInputs() throws {
     let zero = Matrix(rows: 64, columns: 64)

@@ -65,12 +65,80 @@ import Testing
       (["memory", "lama-2-7b"], "llama-2-7b"), (["memory", "vgg61"], "vgg16"),
       (["memory", "llama-2-7b", "--device", "rtx 3061"], "RTX 3060"),
       (["memory", "llama-2-7b", "--profile", "vlm"], "vllm"), (["memory", "llama-2-7b", "--recipe", "q4"], "q4_0"),
-      (["memory", "llama-2-7b", "--weights", "awq"], "awq-int4"), (["memory", "llama-2-7b", "--kv", "q9"], "q8_0"),
+      (["memory", "llama-2-7b", "--weights", "awq"], "awq-int4"), (["memory", "llama-2-7b", "--kv", "q9"], "f16"),
+      (["memory", "llama-2-7b", "--profile", "llama.cpp", "--kv", "q9"], "q8_0"),
       (["memory", "llama-2-7b", "--kv", "q8_0"], "F16"), (["memory", "llama-2-7b", "--train", "adamw"], "adam"),
       (["devices", "H1000"], "H100"), (["fit", "llama-2-7b", "--profile", "vllm", "--vram", "8GB"], "llama.cpp"),
+      (["memory", "llama-2-7b", "--vram", "6"], "6GB"), (["memory", "llama-2-7b", "--vram", "-6GB"], "'-6GB'"),
+      (["memory", "llama-2-7b", "--context", "-5"], "impossible"), (["memory", "llama-2-7b", "--batch", "0"], "1 to"),
+      (["memory", "llama-2-7b", "--lora", "16"], "--train adam"),
+      (["memory", "llama-2-7b", "--train", "adam", "--nf4"], "--lora"),
+      (["memory", "vgg16", "--recipe", "q4_0"], "image network"),
+      (["memory", "llama-2-7b", "--gpu-layers", "5"], "llama.cpp"),
+      (["memory", "llama-2-7b", "--profile", "transformers", "--recipe", "q4_0"], "awq-int4"),
+      (["memory", "llama-2-7b", "--weights", "nf4"], "GGUF's types"),
+      (["memory", "llama-2-7b", "--profile", "vllm", "--kv", "q4_0"], "F8_E4M3"),
+      (["memory", "llama-2-7b", "--profile", "llama.cpp", "--kv", "q4_0", "--flash-attention", "off"], "F16"),
+      (["memory", "llama-2-7b", "--device", "CPU DDR4-3200 2ch"], "--vram"),
     ])
   func refused(arguments: [String], nearest: String) throws {
     try expectFailure(arguments, status: 2, words: [nearest])
+  }
+
+  @Test("a directory without weights is described by its configuration; without one it is an error")
+  func withoutWeights() throws {
+    let scratch = Scratch()
+    let configuration = """
+      {"model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "vocab_size": 49152,
+       "num_key_value_heads": 3, "intermediate_size": 1536, "tie_word_embeddings": true}
+      """
+    try expectFailure(["memory", scratch.path.string], status: 4, words: ["empty"])
+    let file = try scratch.write(Array("no json at all".utf8), to: "config.json")
+    try expectFailure(["memory", file.string], status: 4, words: ["'no json at all'"])
+    _ = try scratch.write(Array(configuration.utf8), to: "config.json")
+    let json = try Quern.run(["memory", scratch.path.string, "--json"]).json()
+    #expect(json["parameterCount"]?.int == 134_515_008)
+  }
+
+  @Test("a host's memory is the user's to say")
+  func hosts() throws {
+    let json = try Quern.run([
+      "memory", "llama-2-7b", "--recipe", "q4_0", "--device", "EPYC 12ch DDR5-4800", "--vram", "64GB", "--json",
+    ]).json()
+    let device = try #require(json["devices"]?.array?.first)
+    #expect(json["devices"]?.array?.count == 1 && device["memoryBytes"]?.int == 64_000_000_000)
+    #expect(device["tokensPerSecond"]?.double ?? 0 > 20)
+  }
+
+  @Test(
+    "what is printed fits the terminal", arguments: [60, 80, 200],
+    [
+      ["memory", "mixtral-8x7b", "--profile", "llama-server", "--recipe", "q4_k_m", "--device", "all", "--explain"],
+      ["memory", "llama-2-7b", "--train", "adam", "--lora", "16", "--nf4", "--plot", "--explain"],
+      ["memory", "llama-2-7b", "--device", "RTX 3060", "--device", "A100", "--plot", "--against", "bits"],
+      ["fit", "llama-2-7b", "--device", "RTX 3060", "--profile", "llama.cpp", "--dry-run", "--recipes"],
+    ])
+  func width(columns: Int, arguments: [String]) throws {
+    let outcome = try Quern.run(arguments, environment: ["COLUMNS": "\(columns)"])
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    for line in outcome.output.split(separator: "\n") { #expect(line.count <= columns, "\(line)") }
+  }
+
+  @Test("a small server has to read half a model from the host's memory: slower, and it says so")
+  func divided() throws {
+    let json = try Quern.run([
+      "memory", "llama-2-70b", "--profile", "llama.cpp", "--recipe", "q4_0", "--device", "RTX 4090", "--json",
+    ]).json()
+    let split = try #require(json["devices"]?.array?.first?["split"])
+    let gpuLayers = try #require(split["gpuLayers"]?.int)
+    let again = try Quern.run([
+      "memory", "llama-2-70b", "--profile", "llama.cpp", "--recipe", "q4_0", "--device", "RTX 4090", "--gpu-layers",
+      "\(gpuLayers)", "--json",
+    ]).json()
+    #expect(again["totalBytes"]?.int == split["deviceBytes"]?.int)
+    #expect(again["hostBytes"]?.int == split["hostBytes"]?.int)
+    #expect(again["devices"]?.array?.first?["fits"]?.bool == true)
+    #expect(again["devices"]?.array?.first?["bottleneck"]?.string?.text == "the host's memory bandwidth")
   }
 
   @Test("units: decimal and binary sizes are told apart")

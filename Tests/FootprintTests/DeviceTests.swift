@@ -37,7 +37,7 @@ import Testing
   func unknown() throws {
     let catalog = try DeviceCatalog()
     let error = #expect(throws: FootprintError.self) { try catalog.device(named: "RTX 4095") }
-    guard case .unsupported(_, let known)? = error else {
+    guard case .unknownName(_, let known)? = error else {
       Issue.record("\(String(describing: error))")
       return
     }
@@ -63,7 +63,7 @@ import Testing
     #expect((fit.split == nil) == fits)
     #expect((fit.generation != nil) == fits)
     if let split = fit.split {
-      #expect((1..<32).contains(split.layers) && split.layersWithoutExperts == 0)
+      #expect((1..<32).contains(split.layers) && split.offload.layersWithoutExperts == 0)
       #expect(split.deviceBytes <= fit.usableBytes && split.hostBytes > fit.footprint.totalBytes - fit.usableBytes)
     }
   }
@@ -81,6 +81,25 @@ import Testing
       request.context = fit.maxContext + 256
       #expect(try Footprint(of: model, for: request).totalBytes > 6_000_000_000)
     }
+  }
+
+  @Test(
+    "milliseconds a token of chatglm.cpp with ChatGLM2-6B, which the profile of llama.cpp takes its efficiencies from",
+    arguments: [
+      ("V100 SXM2 32GB", BlockFormat.f16, 18.5, 0.03), ("V100 SXM2 32GB", .q8_0, 11.7, 0.03),
+      ("V100 SXM2 32GB", .q4_0, 7.9, 0.03), ("Xeon 6ch DDR4-2933", .f16, 189, 0.03),
+      ("Xeon 6ch DDR4-2933", .q8_0, 106, 0.03), ("Xeon 6ch DDR4-2933", .q4_0, 64, 0.03),
+      ("M2 Ultra", .f16, 22.2, 0.15), ("M2 Ultra", .q8_0, 14.5, 0.15), ("M2 Ultra", .q4_0, 10.0, 0.25),
+    ])
+  func decoding(device: String, format: BlockFormat, milliseconds: Double, tolerance: Double) throws {
+    let model = PublishedFiguresTests.chatGLM2.formatted(as: pure(format))
+    var target = try DeviceCatalog().device(named: device)
+    if target.usableBytes == nil { target.usableBytes = 64_000_000_000 }
+    let fit = try #require(try FitPlanner(model, llamaCpp(context: 256)).fit(on: target))
+    let rate = try #require(fit.generation)
+    let ours = 1000 / rate.tokensPerSecond
+    #expect(abs(ours / milliseconds - 1) < tolerance, "\(ours) ms against \(milliseconds)")
+    #expect(rate.bottleneck == .bandwidth)
   }
 
   @Test(

@@ -100,6 +100,74 @@ import Testing
     #expect(throws: FootprintError.self) { try Footprint(of: model, for: request) }
   }
 
+  @Test(
+    "each runtime's cache comes in its own types",
+    arguments: [
+      ("quern", "q8_0", false), ("quern", "f32", true), ("llama.cpp", "q4_0", true), ("llama.cpp", "iq4_nl", true),
+      ("llama-server", "q8_0", true), ("transformers", "q8_0", false), ("transformers", "bf16", true),
+      ("vllm", "q4_0", false), ("vllm", "f8_e4m3", true), ("chatglm", "f32", false),
+    ])
+  func cacheTypes(profile: String, type: String, isKnown: Bool) throws {
+    let model = try shape(Configurations.smolLM2)
+    let format = try #require(BlockFormat.named(type))
+    let request = FootprintRequest(
+      context: 512, keyFormat: format, valueFormat: format, profile: try RuntimeProfile.named(profile))
+    #expect(((try? Footprint(of: model, for: request)) != nil) == isKnown)
+  }
+
+  @Test("llama.cpp keeps no packed values without flash attention")
+  func packedValues() throws {
+    var request = try llamaCpp(context: 512)
+    request.flashAttention = false
+    request.keyFormat = .q8_0
+    let model = try shape(Configurations.smolLM2)
+    #expect(throws: Never.self) { try Footprint(of: model, for: request) }
+    request.valueFormat = .q8_0
+    #expect(throws: FootprintError.self) { try Footprint(of: model, for: request) }
+  }
+
+  @Test("llama-server has logits for one token a sequence", arguments: [1, 4])
+  func server(sequences: Int) throws {
+    let model = try shape(Configurations.smolLM2)
+    var request = try llamaCpp(context: 4096)
+    request.batch = sequences
+    #expect(try Footprint(of: model, for: request).computeBytes == 4 * 512 * (49152 + 2 * 576))
+    request.profile = try RuntimeProfile.named("llama-server")
+    // Feed-forward is the widest moment then.
+    #expect(try Footprint(of: model, for: request).computeBytes == 4 * 512 * (3 * 1536 + 4 * 576) + 2 * 512 * 4096)
+  }
+
+  @Test(
+    "latent attention: compressed, but in old transformers every head's keys and values",
+    arguments: [
+      ("llama.cpp", 61 * 576 * 2), ("vllm", 61 * 576 * 2), ("transformers", 61 * 576 * 2),
+      ("transformers-4.44", 61 * 128 * (192 + 128) * 2),
+    ])
+  func latent(profile: String, perToken: Int) throws {
+    let model = try OffloadTests.released("deepseek-v3", .bf16)
+    let request = FootprintRequest(context: 1024, profile: try RuntimeProfile.named(profile))
+    #expect(try Footprint(of: model, for: request).kvCacheBytes == 1024 * perToken)
+  }
+
+  @Test(
+    "a window on every layer (Mistral 4096): llama.cpp and old transformers keep all, new ones and vLLM the window",
+    arguments: [("llama.cpp", 8192), ("transformers-4.44", 8192), ("transformers", 4095), ("vllm", 4096)])
+  func window(profile: String, cells: Int) throws {
+    let model = try OffloadTests.released("mistral-7b", .f16)
+    let request = FootprintRequest(context: 8192, profile: try RuntimeProfile.named(profile))
+    #expect(try Footprint(of: model, for: request).kvCacheBytes == cells * 32 * 2 * 1024 * 2)
+  }
+
+  @Test("notes: beyond the trained context, families that our runtime does not run")
+  func notes() throws {
+    var model = try shape(Configurations.smolLM2)
+    let notes = { (context: Int) in try Footprint(of: model, for: FootprintRequest(context: context)).notes }
+    #expect(try notes(8192).isEmpty)
+    #expect(try notes(8193).contains { $0.contains("8,192") })
+    model.isRunnable = false
+    #expect(try notes(512).contains { $0.contains("does not run") })
+  }
+
   @Test("dimensions whose product overflows are an error, not a trap")
   func overflow() throws {
     let huge = Configurations.llama2.replacing("4096", with: "4294967296").replacing("11008", with: "4294967296")

@@ -55,6 +55,28 @@ import Testing
     }
   }
 
+  @Test("the first of p pipeline stages keeps p micro-batches: as much as one device with every layer")
+  func pipeline() throws {
+    let model = Self.gpt(layers: 48, width: 6144, heads: 64)
+    let activations = { (stages: Int) throws -> Int in
+      var request = FootprintRequest(context: 2048, batch: 4)
+      request.training = TrainingRequest(tensorParallel: 8, sequenceParallel: true, pipelineParallel: stages)
+      return try #require(try Footprint(of: model, for: request).items.first { $0.name.hasPrefix("activations") }).bytes
+    }
+    #expect(try activations(4) == activations(1))
+  }
+
+  @Test("activations in F32: all but the masks are twice as wide (16p + 2, 2p + 1)")
+  func precision() throws {
+    let model = Self.gpt(layers: 2, width: 1024, heads: 16)
+    for (precision, perWidth, perScore) in [(TrainingRequest.Precision.mixed, 34, 5), (.f32, 66, 9)] {
+      var request = FootprintRequest(context: 512, batch: 3)
+      request.training = TrainingRequest(precision: precision)
+      let item = try #require(try Footprint(of: model, for: request).items.first { $0.name.hasPrefix("activations") })
+      #expect(item.bytes == 2 * 3 * 512 * (perWidth * 1024 + perScore * 16 * 512))
+    }
+  }
+
   @Test(
     "bytes per parameter",
     arguments: [

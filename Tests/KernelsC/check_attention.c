@@ -26,6 +26,8 @@ static const setting settings[] = {
     {1, 8, 80, 96, 3, 515, 518, 1, 0, 0, QUERN_CACHE_F32, 24},
     {2, 1, 1, 1, 17, 0, 17, 1, 1, 0, QUERN_CACHE_F32, 10},
     {1, 1, 48, 48, 18, 0, 18, 0, 5, 0, QUERN_CACHE_F16, 48},
+    {1, 4, 576, 512, 5, 270, 275, 1, 0, 0, QUERN_CACHE_F32, 16},
+    {1, 2, 560, 500, 3, 0, 3, 1, 0, 0, QUERN_CACHE_F16, 5},
 };
 enum { settingCount = sizeof settings / sizeof *settings };
 
@@ -106,6 +108,26 @@ static void checkAppend(const contest *c) {
   finishFunction();
 }
 
+// Every other case has a bias: of each head, query and key, or of head and distance alone.
+typedef struct scoreBias {
+  float *floats;
+  size_t offset;
+  ptrdiff_t headStride, tokenStride;
+} scoreBias;
+
+static scoreBias makeBias(const setting *s, size_t step) {
+  scoreBias b = {0};
+  size_t heads = s->kvHeads * s->group;
+  if (step % 2 == 0) return b;
+  size_t keys = s->length + step % 3, distances = s->length + s->position + s->tokens;
+  size_t count = step % 4 == 1 ? heads * s->tokens * keys : heads * distances;
+  b.floats = floatsOf(count);
+  fillFloats(b.floats, count, patternNormal);
+  if (step % 4 == 1) b.headStride = (ptrdiff_t)(s->tokens * keys), b.tokenStride = (ptrdiff_t)keys;
+  else b.headStride = (ptrdiff_t)distances, b.tokenStride = -1, b.offset = s->tokens;
+  return b;
+}
+
 static void attendInDoubles(const quern_attention *p, size_t token, size_t head, double *out) {
   const quern_cache *c = &p->cache;
   size_t group = p->heads / c->kvHeads, kvHead = head / group, position = p->position + token;
@@ -119,6 +141,8 @@ static void attendInDoubles(const quern_attention *p, size_t token, size_t head,
       dot += p->q[token * p->qStride + head * c->keyDim + d] * keyOf(c, kvHead, j, d);
     scores[j] = dot * p->scale;
     if (p->softcap != 0) scores[j] = p->softcap * tanh(scores[j] / p->softcap);
+    if (p->bias)
+      scores[j] += p->bias[(ptrdiff_t)head * p->biasHeadStride + (ptrdiff_t)token * p->biasTokenStride + (ptrdiff_t)j];
     most = fmax(most, scores[j]);
   }
   for (size_t d = 0; d < c->valueDim; d++) out[d] = 0;
@@ -130,14 +154,15 @@ static void attendInDoubles(const quern_attention *p, size_t token, size_t head,
   for (size_t d = 0; d < c->valueDim; d++) out[d] = sum > 0 ? out[d] / sum : 0;
 }
 
-static float *attended(const quern_kernels *kernels, const setting *s, const tensors *t, size_t rowsPerTask,
-                       quern_attention *p) {
+static float *attended(const quern_kernels *kernels, const setting *s, const tensors *t, const scoreBias *bias,
+                       size_t rowsPerTask, quern_attention *p) {
   size_t rows = s->tokens * s->group;
   *p = (quern_attention){
       .cache = appended(kernels, s, t), .q = t->q, .out = floatsOf(s->tokens * t->outStride), .qStride = t->qStride,
       .outStride = t->outStride, .heads = s->kvHeads * s->group, .tokens = s->tokens, .position = s->position,
       .length = s->length, .scale = 1 / sqrtf((float)s->keyDim), .softcap = s->softcap, .causal = s->causal,
-      .window = s->window, .rowsPerTask = rowsPerTask,
+      .window = s->window, .rowsPerTask = rowsPerTask, .bias = bias->floats ? bias->floats + bias->offset : NULL,
+      .biasHeadStride = bias->headStride, .biasTokenStride = bias->tokenStride,
   };
   for (size_t share = s->kvHeads * ((rows + rowsPerTask - 1) / rowsPerTask); share-- > 0;)
     kernels->math->attention(p, share, scratchArea());
@@ -154,9 +179,10 @@ static void checkAttend(const contest *c) {
     startCase("setting %zu, %s", step % settingCount, patternNames[kind]);
     tensors t = makeTensors(s, kind, step);
     size_t columns = s->kvHeads * s->group * s->valueDim;
+    scoreBias bias = makeBias(s, step);
     quern_attention p;
-    float *generic = attended(c->generic, s, &t, s->rowsPerTask, &p);
-    float *table = attended(c->table, s, &t, 1 + (s->rowsPerTask + step) % QUERN_ATTENTION_ROWS, &p);
+    float *generic = attended(c->generic, s, &t, &bias, s->rowsPerTask, &p);
+    float *table = attended(c->table, s, &t, &bias, 1 + (s->rowsPerTask + step) % QUERN_ATTENTION_ROWS, &p);
     sameFloats("out", generic, table, s->tokens, columns, t.outStride, kind == patternHuge);
     for (size_t token = 0; wantsReference() && kind != patternHuge && token < s->tokens; token++)
       for (size_t head = 0; head < p.heads; head++) {

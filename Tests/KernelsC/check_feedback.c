@@ -44,6 +44,45 @@ static void checkFeedbackType(const contest *c, size_t type) {
   finishFunction();
 }
 
+static void checkFeedbackGroups(const contest *c) {
+  static const struct { size_t columns, group; float low, high; int hasZero, scales; } grids[] = {
+      {64, 32, -8, 7, 0, QUERN_SCALES_F16}, {128, 128, -8, 7, 0, QUERN_SCALES_F16},
+      {128, 64, 0, 15, 1, QUERN_SCALES_F16}, {96, 96, -128, 127, 0, QUERN_SCALES_BF16},
+      {288, 288, -128, 127, 0, QUERN_SCALES_F32},
+  };
+  static const size_t rowCounts[] = {1, 16, 17, 5};
+  startFunction(c, "feedback of groups");
+  for (size_t step = 0; step < 20; step++) {
+    size_t columns = grids[step % 5].columns, rows = rowCounts[step / 5], groups = columns / grids[step % 5].group;
+    pattern kind = step % 4 == 0 ? patternNormal : step % 4 == 1 ? patternOutliers : step % 4 == 2 ? patternZeros : patternSpecials;
+    startCase("%s, %zu rows of %zu in groups of %zu", patternNames[kind], rows, columns, grids[step % 5].group);
+    size_t panels = columns / 32;
+    float *targets = floatsOf(rows * columns), *factor = floatsOf(512 * panels * (panels + 1)), *diagonal = floatsOf(columns);
+    fillFloats(targets, rows * columns, kind);
+    for (size_t i = 0; i < 512 * panels * (panels + 1); i++) factor[i] = randomUniform() * 0.1f;
+    for (size_t i = 0; i < columns; i++) diagonal[i] = 0.5f + randomUniform() * 0.4f;
+    float *decoded[2], *scales[2], *zeros[2];
+    double *errors[2];
+    size_t bad[2];
+    const quern_kernels *both[2] = {c->generic, c->table};
+    for (int i = 0; i < 2; i++) {
+      decoded[i] = floatsOf(rows * columns), scales[i] = floatsOf(rows * groups), zeros[i] = floatsOf(rows * groups);
+      errors[i] = bufferOf(rows * sizeof(double), 0);
+      quern_group_feedback arguments = {columns, rows, targets, factor, diagonal, grids[step % 5].group,
+                                        grids[step % 5].low, grids[step % 5].high, grids[step % 5].hasZero,
+                                        grids[step % 5].scales, decoded[i], scales[i], zeros[i], errors[i],
+                                        bufferOf(192 * columns, 0)};
+      bad[i] = both[i]->feedback->groups(&arguments);
+    }
+    sameFloats("values", decoded[0], decoded[1], rows, columns, columns, 1);
+    sameFloats("scales", scales[0], scales[1], rows, groups, groups, 0);
+    if (grids[step % 5].hasZero) sameFloats("zeros", zeros[0], zeros[1], rows, groups, groups, 0);
+    holds("the count of what is not finite", bad[0] == bad[1]);
+    releaseBuffers();
+  }
+  finishFunction();
+}
+
 static void checkCholesky(const contest *c) {
   static const size_t sizes[] = {1, 3, 16, 63, 64, 65, 130};
   startFunction(c, "cholesky");
@@ -101,6 +140,7 @@ static void checkAttentionGradient(const contest *c) {
 void checkFeedback(const contest *c) {
   for (size_t type = 0; type < 48; type++)
     if (c->generic->feedback->rows[type]) checkFeedbackType(c, type);
+  checkFeedbackGroups(c);
   checkCholesky(c);
   checkAttentionGradient(c);
 }

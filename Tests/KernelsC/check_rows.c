@@ -100,21 +100,23 @@ static void runShares(quern_task *task, const quern_rows *p) {
 
 static void checkRowsCase(const contest *c, const operation *op, size_t rows, size_t columns, pattern kind,
                           size_t step) {
-  size_t stride = columns + step % 3;
-  startCase("%s, %zu x %zu, unary %zu, step %zu", patternNames[kind], rows, columns, step % 7, step);
+  // Norms also go part by part, each part with the same weight or one of its own.
+  size_t parts = op->usesWeight ? 1 + step / 2 % 3 : 1, total = columns * parts, stride = total + step % 3;
+  size_t weightStride = step / 4 % 2 ? columns : 0;
+  startCase("%s, %zu x %zu x %zu, unary %zu, step %zu", patternNames[kind], rows, parts, columns, step % 7, step);
   float *x = floatsOf(rows * stride), *y = floatsOf(rows * stride);
-  float *weight = floatsOf(columns), *bias = floatsOf(columns);
+  float *weight = floatsOf(total), *bias = floatsOf(columns);
   float *generic = floatsOf(rows * stride), *table = floatsOf(rows * stride);
   fillFloats(x, rows * stride, kind);
   fillFloats(y, rows * stride, kind == patternSpecials ? kind : patternNormal);
   // Arm's maximum turns a signaling NaN into a quiet one where x86-64's drops it.
   for (size_t i = 0; i < rows * stride; i++)
     if (isnan(x[i])) x[i] = NAN;
-  fillFloats(weight, columns, patternNormal);
+  fillFloats(weight, total, patternNormal);
   fillFloats(bias, columns, patternNormal);
   quern_rows p = {
       .out = generic, .x = x, .y = op->usesY ? y : NULL, .outStride = stride, .xStride = stride, .yStride = stride,
-      .rows = rows, .columns = columns, .weight = op->usesWeight && step % 2 ? weight : NULL,
+      .rows = rows * parts, .columns = columns, .parts = parts, .weightStride = weightStride, .weight = op->usesWeight && step % 2 ? weight : NULL,
       .bias = op->usesBias && (step % 3 || op->reference == addBiasOf) ? bias : NULL, .epsilon = 1e-5f,
       .factor = step % 4 ? 0.3f + (float)(step % 5) : 1, .unary = op->hasUnary ? (quern_unary)(step % 7) : QUERN_RELU,
       .rowsPerTask = 1 + step % 4,
@@ -124,22 +126,65 @@ static void checkRowsCase(const contest *c, const operation *op, size_t rows, si
   p.rowsPerTask = 1 + (step + 1) % 3;
   runShares(entryOf(c->table, op->entry), &p);
   // Arithmetic on a NaN may keep either operand's payload.
-  sameFloats("out", generic, table, rows, columns, stride, 1);
+  sameFloats("out", generic, table, rows, total, stride, 1);
   if (wantsReference() && kind != patternSpecials && kind != patternHuge && kind != patternTiny) {
     double *expected = malloc(columns * sizeof *expected);
-    for (size_t r = 0; r < rows; r++) {
-      op->reference(&p, x + r * stride, y + r * stride, expected);
+    for (size_t r = 0; r < rows * parts; r++) {
+      size_t at = r / parts * stride + r % parts * columns;
+      quern_rows part = p;
+      if (part.weight) part.weight += r % parts * weightStride;
+      op->reference(&part, x + at, y + at, expected);
       double largest = 0;
       for (size_t k = 0; k < columns; k++) largest = fmax(largest, fabs(expected[k]));
       for (size_t k = 0; k < columns; k++)
-        nearTo("out", r * columns + k, expected[k], table[r * stride + k], op->tolerance * (largest + 1e-3));
+        nearTo("out", r * columns + k, expected[k], table[at + k], op->tolerance * (largest + 1e-3));
     }
     free(expected);
   }
   releaseBuffers();
 }
 
+// Rows looked up, and rows added where an index says.
+static void checkIndexedCase(const contest *c, int scatters, size_t rows, size_t columns, size_t step) {
+  size_t stride = columns + step % 3, all = rows + step % 4;
+  startCase("%zu of %zu x %zu, step %zu", rows, all, columns, step);
+  float *x = floatsOf(all * stride), *factors = floatsOf(rows), *before = floatsOf(all * stride);
+  float *generic = floatsOf(all * stride), *table = floatsOf(all * stride);
+  int32_t *index = bufferOf(rows * sizeof *index, 0);
+  fillFloats(x, all * stride, patternNormal);
+  fillFloats(before, all * stride, patternNormal);
+  fillFloats(factors, rows, patternNormal);
+  memcpy(generic, before, all * stride * sizeof *before);
+  memcpy(table, before, all * stride * sizeof *before);
+  // No row twice: multiples of a number that has no divisor in common with `all`.
+  size_t gap = all > 1 ? all - 1 : 1;
+  for (size_t r = 0; r < rows; r++) index[r] = (int32_t)((r * gap + step) % all);
+  quern_rows p = {.out = generic, .x = x, .outStride = stride, .xStride = stride, .rows = rows, .columns = columns,
+                  .index = index, .factors = factors, .rowsPerTask = 1 + step % 3};
+  runShares(scatters ? c->generic->math->scatterAdd : c->generic->math->gather, &p);
+  p.out = table;
+  p.rowsPerTask = 1 + (step + 1) % 3;
+  runShares(scatters ? c->table->math->scatterAdd : c->table->math->gather, &p);
+  sameFloats("out", generic, table, 1, all * stride, all * stride, 0);
+  for (size_t r = 0; wantsReference() && r < rows; r++)
+    for (size_t k = 0; k < columns; k++) {
+      size_t at = (size_t)index[r] * stride + k;
+      if (scatters) nearTo("out", at, before[at] + (double)factors[r] * x[r * stride + k], table[at], 1e-6);
+      else nearTo("out", r * stride + k, x[at], table[r * stride + k], 0);
+    }
+  releaseBuffers();
+}
+
+static void checkIndexed(const contest *c, int scatters) {
+  static const size_t lengths[] = {1, 7, 16, 17, 64, 255};
+  startFunction(c, scatters ? "scatterAdd" : "gather");
+  for (size_t step = 0; step < 24; step++) checkIndexedCase(c, scatters, 1 + step % 7, lengths[step % 6], step);
+  finishFunction();
+}
+
 void checkRows(const contest *c) {
+  checkIndexed(c, 0);
+  checkIndexed(c, 1);
   static const size_t lengths[] = {1, 7, 8, 15, 16, 17, 31, 33, 64, 255, 256, 1000};
   for (size_t o = 0; o < sizeof operations / sizeof *operations; o++) {
     startFunction(c, "%s", operations[o].name);
@@ -163,9 +208,13 @@ static void checkRopeCase(const contest *c, size_t tokens, size_t heads, size_t 
   float frequency = 1;
   for (size_t j = 0; j < pairs; j++, frequency *= 0.75f) frequencies[j] = frequency;
   quern_rope_table(frequencies, pairs, 0, position + tokens, 1, cosines, sines);
+  // Positions one by one go backwards.
+  int32_t *positions = bufferOf(tokens * sizeof *positions, 0);
+  for (size_t t = 0; t < tokens; t++) positions[t] = (int32_t)(position + tokens - 1 - t);
   quern_rope p = {.x = generic, .xStride = stride, .tokens = tokens, .heads = heads, .headDim = headDim,
                   .pairs = pairs, .cosines = cosines, .sines = sines, .position = position,
-                  .interleaved = step / 2 % 2, .rowsPerTask = 1 + step % 3};
+                  .interleaved = step / 2 % 2, .rowsPerTask = 1 + step % 3,
+                  .positions = step % 3 == 2 ? positions : NULL};
   for (size_t share = 0; share < (tokens + p.rowsPerTask - 1) / p.rowsPerTask; share++)
     c->generic->math->rope(&p, share, scratchArea());
   p.x = table;
@@ -180,7 +229,7 @@ static void checkRopeCase(const contest *c, size_t tokens, size_t heads, size_t 
         size_t pair = p.interleaved ? d / 2 : d % pairs, second = p.interleaved ? d % 2 : d >= pairs;
         const float *head = before + t * stride + h * headDim;
         double a = head[p.interleaved ? 2 * pair : pair], b = head[p.interleaved ? 2 * pair + 1 : pair + pairs];
-        double angle = (float)(position + t) * frequencies[pair];
+        double angle = (float)(p.positions ? (size_t)positions[t] : position + t) * frequencies[pair];
         expected = second ? a * sin(angle) + b * cos(angle) : a * cos(angle) - b * sin(angle);
       }
       nearTo("x", i, expected, table[i], 1e-5);

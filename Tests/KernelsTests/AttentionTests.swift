@@ -11,9 +11,11 @@ struct AttentionCase: Sendable, CustomStringConvertible {
   var causal = true
   var window: Int?
   var softcap: Float?
+  /// Something added to each score, by distance alone.
+  var biased = false
   var description: String {
     "\(heads)/\(kvHeads) heads of \(keyDim)/\(valueDim), \(tokens) tokens, causal \(causal), window \(window ?? 0), "
-      + "softcap \(softcap ?? 0)"
+      + "softcap \(softcap ?? 0), biased \(biased)"
   }
 }
 
@@ -30,6 +32,9 @@ private let cases: [AttentionCase] = [
   AttentionCase(heads: 3, kvHeads: 1, keyDim: 32, valueDim: 32, tokens: 300, window: 100),
   AttentionCase(heads: 1, kvHeads: 1, keyDim: 16, valueDim: 16, tokens: 530),
   AttentionCase(heads: 16, kvHeads: 1, keyDim: 16, valueDim: 16, tokens: 20),
+  AttentionCase(heads: 2, kvHeads: 1, keyDim: 576, valueDim: 512, tokens: 18),
+  AttentionCase(keyDim: 32, valueDim: 32, tokens: 270, causal: false, biased: true),
+  AttentionCase(keyDim: 32, valueDim: 32, tokens: 41, window: 7, biased: true),
 ]
 
 @Suite struct AttentionTests {
@@ -46,13 +51,22 @@ private let cases: [AttentionCase] = [
     for batch in batches {
       let range = position..<position + batch
       if c.causal { processor.append(k.rows(range), v.rows(range), to: cache, at: position) }
+      let bias = AttentionBias(
+        Floats(distances(c)), offset: c.tokens - 1 - position, headStride: 2 * c.tokens - 1, tokenStride: -1)
       processor.attention(
-        q.rows(range), heads: c.heads, cache: cache, position: position, length: c.causal ? nil : c.tokens,
-        scale: 0.2, mask: AttentionMask(causal: c.causal, slidingWindow: c.window), softcap: c.softcap,
-        into: out.rows(range))
+        AttentionCall(
+          q.rows(range), heads: c.heads, cache: cache, position: position, length: c.causal ? nil : c.tokens,
+          scale: 0.2, mask: AttentionMask(causal: c.causal, slidingWindow: c.window), softcap: c.softcap,
+          bias: c.biased ? bias : nil, into: out.rows(range)))
       position += batch
     }
     return out
+  }
+
+  /// [head, key − query + tokens − 1]
+  private func distances(_ c: AttentionCase) -> [Float] {
+    var random = Random(5)
+    return random.floats(c.heads * (2 * c.tokens - 1), scale: 2)
   }
 
   @Test(arguments: cases)
@@ -85,6 +99,12 @@ private let cases: [AttentionCase] = [
           (0..<c.keyDim).reduce(0.0) {
             $0 + q[(t * c.heads + h) * c.keyDim + $1] * k[(j * c.kvHeads + h / group) * c.keyDim + $1]
           } * 0.2
+        }
+        if c.biased {
+          let added = distances(c)
+          for (place, j) in (lo..<hi).enumerated() {
+            scores[place] += Double(added[h * (2 * c.tokens - 1) + j - t + c.tokens - 1])
+          }
         }
         if let cap = c.softcap { scores = scores.map { tanh($0 / Double(cap)) * Double(cap) } }
         let most = scores.max() ?? 0

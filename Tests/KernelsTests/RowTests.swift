@@ -50,6 +50,45 @@ import Testing
     }
   }
 
+  @Test("norms of equal parts of a row, with one weight for all or one for each", arguments: [false, true])
+  func parts(own: Bool) {
+    var random = Random(9)
+    let (rows, parts, n) = (3, 4, 24)
+    let values = random.floats(rows * parts * n, scale: 2)
+    let w = random.floats(own ? parts * n : n)
+    let rms = everywhere(rows, parts * n) {
+      $0.rmsNorm(
+        matrix(values, rows: rows, columns: parts * n), weight: Floats(w), epsilon: 1e-5, parts: parts, into: $1)
+    }
+    for part in 0..<rows * parts {
+      let v = values[(part * n)..<((part + 1) * n)].map(Double.init)
+      let scale = 1 / (v.reduce(0) { $0 + $1 * $1 } / Double(n) + 1e-5).squareRoot()
+      let weight = own ? Array(w[part % parts * n..<(part % parts + 1) * n]) : w
+      expect(
+        Array(rms[(part * n)..<((part + 1) * n)]), v.indices.map { v[$0] * scale * Double(weight[$0]) }, budget: 1e-6,
+        "part \(part)")
+    }
+  }
+
+  @Test("rows are looked up, and added where an index says")
+  func indexed() {
+    var random = Random(4)
+    let n = 37
+    let x = matrix(random.floats(6 * n), rows: 6, columns: n)
+    let rows: [Int32] = [9, 4, 1, 3, 0]
+    let factors: [Float] = [9, 0.5, -1, 2, 0]
+    let looked = everywhere(4, n) { $0.gather(x, rows: rows[1...], into: $1) }
+    let added = everywhere(6, n) { $0.scatterAdd(x.rows(0..<4), times: factors[1...], into: $1, rows: rows[1...]) }
+    for (place, row) in rows[1...].enumerated() {
+      expect(
+        Array(looked[place * n..<(place + 1) * n]), x[Int(row)].array().map(Double.init), budget: 0, "gather \(row)")
+      expect(
+        Array(added[Int(row) * n..<(Int(row) + 1) * n]),
+        x[place].array().map { Double($0) * Double(factors[place + 1]) }, budget: 1e-6, "scatterAdd \(row)")
+    }
+    #expect(added[2 * n..<3 * n].allSatisfy { $0 == 0 })
+  }
+
   static func truth(_ activation: Activation, _ x: Double) -> Double {
     switch activation {
     case .relu: max(x, 0)

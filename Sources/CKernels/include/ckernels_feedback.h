@@ -36,6 +36,23 @@ static inline size_t quern_feedback_scratch(size_t columns) {
   return (columns * (64 + 64 + 16 + 8 + 8 + 4) + (64 << 10)) / 64 * 64 * (QUERN_FEEDBACK_ROWS / 16);
 }
 
+// The same for the layouts of GPU libraries: `groupColumns` columns (a multiple of 32 that divides `columns`) share a
+// scale, x ≈ scale · (q − zero), low ≤ q ≤ high, both whole, scale > 0. Codes follow from the decoded values.
+enum { QUERN_SCALES_F32, QUERN_SCALES_F16, QUERN_SCALES_BF16 };
+typedef struct quern_group_feedback {
+  size_t columns, rows;
+  const float *targets;             // [rows][columns]; what is not finite counts as zero
+  const float *factor, *diagonal;   // as above
+  size_t groupColumns;
+  float low, high;
+  int hasZero;                      // else zero is 0
+  int scales16;                     // how scales are stored
+  float *decoded;                   // out: [rows][columns]
+  float *scales, *zeros;            // out: [rows][groups]; zeros may be null without them
+  double *errors;                   // out: δ H δᵀ [rows]
+  void *scratch;                    // 192 · columns bytes, 64-byte aligned
+} quern_group_feedback;
+
 // Steps of the Cholesky factorization A = L Lᵀ in place, lower triangle of a row-major [size][stride] matrix of
 // doubles, 64 columns at a time: for each block, `corner` once (1 where A is positive definite so far, else 0), then
 // `below` for the rows after it.
@@ -66,6 +83,7 @@ typedef struct quern_attention_backward {
 
 typedef struct quern_feedback_table {
   quern_feedback_function *rows[48];  // by ggml's type number; null: no error feedback
+  size_t (*groups)(const quern_group_feedback *);
   int (*corner)(const quern_cholesky *);
   void (*below)(const quern_cholesky *, size_t firstRow, size_t rowCount);
   void (*solve)(const quern_solve *);

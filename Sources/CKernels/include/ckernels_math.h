@@ -51,10 +51,11 @@ typedef struct quern_input {
   void *out;              // columns · tokens floats, or (columns / 32) · QUERN_INPUT_BLOCK_BYTES · tokens bytes
 } quern_input;
 
-// For products over time, out[i][j] = Σ_t a[t][i] · b[t][j]: b [tokens, columns] as float panels of ⌈columns / 16⌉ · 16
-// rows and `tokens` columns, and a [tokens, columns] as the input groups that go with them.
-void quern_gram_panels(const float *b, size_t stride, size_t tokens, size_t columns, float *panels);
-void quern_gram_groups(const float *a, size_t stride, size_t tokens, size_t columns, size_t tile, float *groups);
+// For products over time, out[i][j] = Σ_t w[t] · a[t][i] · b[t][j]: up to 16 columns of b [tokens, columns] as one float
+// panel of 16 rows and `tokens` columns (weights: [tokens], or null for ones), and up to `tile` columns of a as one of
+// the input groups that go with it.
+void quern_gram_panel(const float *b, size_t stride, size_t tokens, size_t columns, const float *weights, float *panel);
+void quern_gram_group(const float *a, size_t stride, size_t tokens, size_t columns, float *group);
 
 // out[token][row] = Σ weights[row][column] · input[token][column] (+ bias[row]) (+ what was there).
 // Floats: one chain of fused multiply-adds, columns ascending. Integers: per block the exact sum i, then
@@ -107,6 +108,10 @@ typedef struct quern_attention {
   int causal;
   size_t window;          // keys with query position − key position < window are seen; 0: all
   size_t rowsPerTask;
+  // Added to each visible score, after scale and softcap: bias[head · biasHeadStride + token · biasTokenStride + key],
+  // null for none. A token stride of −1 lets all tokens share one vector over key − query.
+  const float *bias;
+  ptrdiff_t biasHeadStride, biasTokenStride;
 } quern_attention;
 
 typedef enum quern_unary {
@@ -123,10 +128,16 @@ typedef struct quern_rows {
   float epsilon, factor;
   quern_unary unary;
   size_t rowsPerTask;
+  // Norms only: each row of x and out is `parts` rows of `columns` beside each other (0: one), so that `rows` counts
+  // parts; part i takes the weight at i · weightStride.
+  size_t parts, weightStride;
+  // gather and scatterAdd only.
+  const int32_t *index;
+  const float *factors;
 } quern_rows;
 
 // In place on x [tokens, heads · headDim]: the first 2 · pairs elements of each head are rotated by the angles of
-// cosines and sines [position][pairs], row `position` + token. interleaved: pairs (0, 1), (2, 3) …; else (i, i + pairs).
+// cosines and sines [position][pairs]. interleaved: pairs (0, 1), (2, 3) …; else (i, i + pairs).
 typedef struct quern_rope {
   float *x;
   size_t xStride, tokens, heads, headDim, pairs;
@@ -134,6 +145,7 @@ typedef struct quern_rope {
   size_t position;
   int interleaved;
   size_t rowsPerTask;     // shares: ceil(tokens / rowsPerTask)
+  const int32_t *positions;  // [tokens], the row of each token; null: position + token
 } quern_rope;
 
 // What two rows of logits say about one token.
@@ -160,6 +172,8 @@ typedef struct quern_math_table {
   quern_task *scale;            // quern_rows: out = x · factor
   quern_task *softcap;          // quern_rows: out = factor · tanh(x / factor)
   quern_task *addBias;          // quern_rows: out = x + bias
+  quern_task *gather;           // quern_rows: out = x[index], row by row
+  quern_task *scatterAdd;       // quern_rows: out[index] += factors · x, row by row; no index twice
   quern_task *rope;             // quern_rope
   void (*compare)(const float *reference, const float *candidate, size_t count, size_t target, quern_comparison *out);
   void (*exponentials)(const float *x, float *out, size_t count);  // for tests: e^x

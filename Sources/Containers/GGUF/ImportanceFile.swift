@@ -128,7 +128,7 @@ public enum ImportanceError: Error, Hashable, Sendable, CustomStringConvertible 
     case .file(let error): "\(error)"
     case .gguf(let error): "\(error)"
     case .notImportance(let path):
-      "\(path): not an imatrix; make one with: quern calibrate MODEL --text FILE -o imatrix.gguf, or llama-imatrix"
+      "\(path): not an imatrix; make one with: quern imatrix MODEL --text FILE -o imatrix.gguf, or llama-imatrix"
     case .invalidEntry(let path, let tensor, let reason): "\(path): tensor \(tensor): \(reason)"
     case .truncated(let path, let offset):
       "\(path): not an imatrix, or cut short: a count at offset \(offset) is more than the rest of the file holds"

@@ -11,6 +11,8 @@ public final class PackedMatrix: Sendable {
   public let scheme: PackingScheme
   private let decoder: Codec
   private let importance: [Float]?
+  /// Whether someone else computes the values, see `supply`.
+  private let isSupplied: Bool
   private let state = Mutex(State())
 
   private struct State {
@@ -20,8 +22,12 @@ public final class PackedMatrix: Sendable {
   }
 
   /// Nil when the matrix does not fit the scheme, or has no decoder.
-  /// - Parameter importance: a weight per column, or nil.
-  public init?(_ base: TensorRef, as scheme: PackingScheme, importance: [Float]?, kernels: Kernels) {
+  /// - Parameters:
+  ///   - importance: a weight per column, or nil.
+  ///   - isSupplied: whether a calibration will `supply` the values.
+  public init?(
+    _ base: TensorRef, as scheme: PackingScheme, importance: [Float]?, isSupplied: Bool = false, kernels: Kernels
+  ) {
     guard scheme.fits(base.shape), base.format.kind == .float, let decoder = Codec.for(base.format, kernels: kernels)
     else { return nil }
     precondition((importance?.count ?? base.shape.columns) == base.shape.columns, "\(base.name): ragged importance")
@@ -29,7 +35,23 @@ public final class PackedMatrix: Sendable {
     self.scheme = scheme
     self.decoder = decoder
     self.importance = importance
+    self.isSupplied = isSupplied
   }
+
+  /// Makes the parts readable: values on the scheme's grid, and what their groups have for scales and zeros.
+  public func supply(_ groups: FeedbackGroups, statistics: RecodeStatistics) {
+    precondition(isSupplied, "\(base.name) quantizes itself")
+    var writer = PackedWriter(scheme, shape: base.shape, scaleFormat: scaleFormat)
+    writer.add(rows: 0..<base.shape.rows, groups.decoded.floats.array(), importance: nil, groups: groups)
+    let parts = writer.parts
+    state.withLock { state in
+      state.parts = parts
+      state.statistics = statistics
+      state.undelivered = parts.reduce(0) { $0 + $1.count }
+    }
+  }
+
+  fileprivate var isReady: Bool { !isSupplied || state.withLock { $0.parts != nil } }
 
   private var scaleFormat: BlockFormat { PackingScheme.scaleFormat(for: base.format) }
 
@@ -50,6 +72,8 @@ public final class PackedMatrix: Sendable {
     let index: Int
     let rowByteCount: Int
 
+    var isReady: Bool { matrix.isReady }
+
     func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
       try matrix.read(part: index, bytes: rows.lowerBound * rowByteCount..<rows.upperBound * rowByteCount, into: &bytes)
     }
@@ -60,6 +84,7 @@ public final class PackedMatrix: Sendable {
     let result = state.withLock { state -> Result<[UInt8], FileError> in
       do throws(FileError) {
         if state.parts == nil {
+          precondition(!isSupplied, "read before it was supplied")
           let (parts, statistics) = try packed()
           state.parts = parts
           state.statistics = statistics

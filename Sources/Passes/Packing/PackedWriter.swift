@@ -1,6 +1,7 @@
 import Bytes
 import Codecs
 import IR
+import Kernels
 
 /// Quantizes rows of a matrix and puts their codes where PackingScheme's layout wants them.
 struct PackedWriter {
@@ -39,8 +40,13 @@ struct PackedWriter {
     }
   }
 
-  /// - Parameter values: [rows, inputs]; those that are not finite count as zero.
-  mutating func add(rows: Range<Int>, _ values: [Float], importance: [Float]?) {
+  /// - Parameters:
+  ///   - values: [rows, inputs]; those that are not finite count as zero.
+  ///   - groups: scales and zeros where they are known, of all rows.
+  mutating func add(
+    rows: Range<Int>, _ values: [Float], importance: [Float]?, groups: FeedbackGroups? = nil
+  ) {
+    let known = groups.map { (scales: $0.scales.array(), zeros: $0.zeros.array()) }
     var clean = values
     for index in clean.indices where !clean[index].isFinite {
       clean[index] = 0
@@ -59,15 +65,23 @@ struct PackedWriter {
       let (row, column) = (rows.lowerBound + start / inputs, start % inputs)
       // NF4's blocks may run on into the next row, and weighs nothing.
       let first = scheme.method == .nf4 ? 0 : column
-      put(x, row: row, column: column, weights: weights.extracting(first..<min(first + x.count, weights.count)))
+      let given = known.map { known in
+        let index = row * (inputs / groupSize) + column / groupSize
+        return GroupSearch.Found(scale: known.scales[index], zero: known.zeros[index], error: 0)
+      }
+      put(
+        x, row: row, column: column, weights: weights.extracting(first..<min(first + x.count, weights.count)),
+        given: given)
     }
   }
 
-  private mutating func put(_ x: Span<Float>, row: Int, column: Int, weights: Span<Float>) {
+  private mutating func put(
+    _ x: Span<Float>, row: Int, column: Int, weights: Span<Float>, given: GroupSearch.Found?
+  ) {
     let group = scheme.groupSize > 0 ? column / scheme.groupSize : 0
     switch scheme.method {
     case .gptq:
-      let found = search.symmetric(x, weights: weights, levels: 8, places: Self.symmetricPlaces)
+      let found = given ?? search.symmetric(x, weights: weights, levels: 8, places: Self.symmetricPlaces)
       Self.store(UInt32(Float16(found.scale).bitPattern), 2, at: group * outputs + row, in: &parts[3])
       let inverse = found.scale > 0 ? 1 / found.scale : 0
       for index in x.indices {
@@ -77,7 +91,7 @@ struct PackedWriter {
         parts[1][((input / 8) * outputs + row) * 4 + input % 8 / 2] |= UInt8(q + 8) << UInt8(4 * (input & 1))
       }
     case .awq:
-      let found = search.affine(x, weights: weights, most: 15)
+      let found = given ?? search.affine(x, weights: weights, most: 15)
       Self.store(UInt32(Float16(found.scale).bitPattern), 2, at: group * outputs + row, in: &parts[2])
       let (place, words) = (Self.awqPlaces[row & 7], outputs / 8)
       let shift = UInt8(4 * (place & 1))
@@ -89,7 +103,7 @@ struct PackedWriter {
         parts[0][((column + index) * words + row / 8) * 4 + place / 2] |= UInt8(q) << shift
       }
     case .w8a8:
-      let found = search.symmetric(x, weights: weights, levels: 128, places: Self.bytePlaces)
+      let found = given ?? search.symmetric(x, weights: weights, levels: 128, places: Self.bytePlaces)
       switch scaleFormat {
       case .f16: Self.store(UInt32(Float16(found.scale).bitPattern), 2, at: row, in: &parts[1])
       case .bf16: Self.store(found.scale.bitPattern >> 16, 2, at: row, in: &parts[1])

@@ -1,5 +1,6 @@
 public import Bytes
 public import IR
+public import Kernels
 
 /// How GPU libraries keep a quantized matrix: several plain tensors in its place, and an entry in config.json.
 ///
@@ -48,6 +49,21 @@ public struct PackingScheme: Hashable, Sendable {
     guard method == .gptq || method == .awq else { return self }
     let size = [128, 64, 32].first { size in size <= groupSize && shapes.allSatisfy { $0.columns % size == 0 } }
     return PackingScheme(method: method, groupSize: size ?? groupSize)
+  }
+
+  /// The grid of a matrix for error feedback; nil for methods and shapes that have none.
+  public func grid(for shape: Shape, scaleFormat: BlockFormat) -> GroupGrid? {
+    let groupColumns = method == .w8a8 ? shape.columns : groupSize
+    guard groupColumns > 0, groupColumns % 32 == 0, shape.columns % groupColumns == 0 else { return nil }
+    return switch method {
+    case .gptq: GroupGrid(groupColumns: groupColumns, codes: -8...7, hasZero: false, scales: .f16)
+    case .awq: GroupGrid(groupColumns: groupColumns, codes: 0...15, hasZero: true, scales: .f16)
+    case .w8a8:
+      GroupGrid(
+        groupColumns: groupColumns, codes: -128...127, hasZero: false,
+        scales: scaleFormat == .f16 ? .f16 : scaleFormat == .bf16 ? .bf16 : .f32)
+    case .nf4: nil
+    }
   }
 
   /// What scales of a matrix are stored as, where the scheme leaves that to the model.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bytes
+import Conversion
 import Kernels
 import Runtime
 import SystemPackage
@@ -34,8 +35,12 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let processor = try common.processor()
-    let running = try RunningModel(model, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let running = try RunningModel(
+      OpenedModel(model, common), arithmetic: arithmetic, processor: processor, isQuiet: common.json)
     let vocabularySize = running.transformer.configuration.vocabularySize
+    guard running.kind != .encoder, running.kind != .encoderDecoder else {
+      throw UsageError("bench measures models that continue a text; this one does not: see quern embed")
+    }
     let session = try running.session(capacity: max(prompt, generate))
     let tokens = (0..<max(prompt, generate)).map { ($0 * 7919 + 17) % vocabularySize }
     var promptRates: [Double] = []

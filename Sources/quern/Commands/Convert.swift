@@ -30,7 +30,7 @@ struct Convert: ParsableCommand {
 
   func run() throws {
     let processor = try common.processor()
-    let opened = try OpenedCheckpoint(model)
+    let opened = try OpenedCheckpoint(model, common)
     let recipe = try dtype.map { name throws(UsageError) in
       guard ["f32", "f16", "bf16"].contains(name.lowercased()), let recipe = (try? RecipeBook())?[name] else {
         let advice = (try? RecipeBook())?[name] == nil ? "" : "; to quantize, use: quern quantize --recipe \(name)"

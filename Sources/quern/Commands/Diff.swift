@@ -88,8 +88,8 @@ struct Diff: ParsableCommand {
 
   /// Under canonical names when both are of a known family, under their files' own otherwise.
   private func models() throws -> (Model, Model) {
-    let left = try OpenedCheckpoint(a)
-    let right = try OpenedCheckpoint(b)
+    let left = try OpenedCheckpoint(a, common)
+    let right = try OpenedCheckpoint(b, common)
     if left.opened != nil, right.opened != nil { return (left.model, right.model) }
     let none = ConversionError.unrecognized(path: a, detail: "compared by the files' own names")
     return (

@@ -40,27 +40,32 @@ struct Fit: ParsableCommand {
   }
 
   func run() throws {
-    let described = try DescribedModel(model)
-    guard ["quern", "llama.cpp"].contains(memory.profile) else {
+    let described = try DescribedModel(model, common)
+    let profile = try usage { () throws(FootprintError) in try RuntimeProfile.named(memory.profile) }
+    guard profile.law == .quern || profile.law == .llamaCpp else {
       throw UsageError(
-        "fit writes formats that quern and llama.cpp run: --profile takes one of them, not '\(memory.profile)'")
+        "fit writes formats that quern and llama.cpp run: --profile takes quern, llama.cpp or llama-server, not '\(memory.profile)'"
+      )
     }
     let devices = try memory.devices()
-    guard let device = devices.first, devices.count == 1 else {
-      throw UsageError("say one device: --device NAME or --vram SIZE")
+    guard let device = devices.first, devices.count == 1 || dryRun else {
+      throw UsageError("say one device: --device NAME or --vram SIZE; --dry-run takes several")
     }
     let processor = try common.processor()
-    let stored = ModelShape(described.model)
+    let stored = described.shape
     var request = try memory.request(for: stored)
-    request.device = device
-    var candidates = try candidates(described.model, stored, request, device)
-    if !recipes, let mixed = try mixed(described.model, stored, request, device, processor.kernels) {
-      candidates.append(mixed)
-      candidates.sort { $0.bitsPerWeight > $1.bitsPerWeight }
+    if dryRun {
+      var results: [(Device, [Candidate], Candidate?)] = []
+      for device in devices {
+        request.device = device
+        let candidates = try candidates(described.model, stored, request, device, processor.kernels)
+        results.append((device, candidates, Self.best(of: candidates)))
+      }
+      return show(results)
     }
-    let best = candidates.first { $0.name == Self.mixedName && $0.fit.fits } ?? candidates.first { $0.fit.fits }
-    if dryRun { return show(candidates, best, device) }
-    guard let best else {
+    request.device = device
+    let candidates = try candidates(described.model, stored, request, device, processor.kernels)
+    guard let best = Self.best(of: candidates) else {
       let least = candidates.min { $0.fit.footprint.totalBytes < $1.fit.footprint.totalBytes }
       throw ThresholdError(
         description: "nothing fits \(device.name)"
@@ -70,11 +75,27 @@ struct Fit: ParsableCommand {
           } ?? ""))
     }
     if !common.json { print(text(best, of: stored) + "\n") }
-    let opened = try OpenedModel(.init(model))
+    let opened = try OpenedModel(.init(model), common)
     let job = try ConversionJob(
       opened, plan: best.plan, ggufFileType: best.plan.ggufFileType, container: output.container(),
       kernels: processor.kernels)
     try output.perform(job, label: "fit", processor: processor, asJSON: common.json)
+  }
+
+  /// Whole recipes, and unless refused a plan with a format for each matrix; most bits first.
+  private func candidates(
+    _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device, _ kernels: Kernels
+  ) throws -> [Candidate] {
+    var result = try whole(model, stored, request, device)
+    if !recipes, let mixed = try mixed(model, stored, request, device, kernels) {
+      result.append(mixed)
+      result.sort { $0.bitsPerWeight > $1.bitsPerWeight }
+    }
+    return result
+  }
+
+  private static func best(of candidates: [Candidate]) -> Candidate? {
+    candidates.first { $0.name == Self.mixedName && $0.fit.fits } ?? candidates.first { $0.fit.fits }
   }
 
   private static let mixedName = "per matrix"
@@ -85,7 +106,8 @@ struct Fit: ParsableCommand {
   ) throws -> Candidate? {
     let fit = { (plan: QuantizationPlan) throws -> DeviceFit? in
       let shape = stored.formatted(by: plan)
-      return try usage { () throws(FootprintError) in try FitPlanner(shape, request).fit(on: device) }
+      let planner = try memory.planner(shape, request)
+      return try usage { () throws(FootprintError) in try planner.fit(on: device) }
     }
     let usable = try fit(.widenedVectors(of: model))?.usableBytes ?? 0
     let allocator = BudgetAllocator(model, runtime: memory.profile, kernels: kernels)
@@ -136,7 +158,7 @@ struct Fit: ParsableCommand {
   }
 
   /// Every recipe that does not widen the model, most bits first.
-  private func candidates(
+  private func whole(
     _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device
   ) throws -> [Candidate] {
     var candidates: [Candidate] = []
@@ -146,7 +168,8 @@ struct Fit: ParsableCommand {
       let plan = try recipe.plan(for: model)
       let shape = stored.formatted(by: plan)
       guard shape.bitsPerWeight <= stored.bitsPerWeight + 0.01 else { continue }
-      let fit = try usage { () throws(FootprintError) in try FitPlanner(shape, request).fit(on: device) }
+      let planner = try memory.planner(shape, request)
+      let fit = try usage { () throws(FootprintError) in try planner.fit(on: device) }
       guard let fit else { continue }
       candidates.append(
         Candidate(
@@ -155,34 +178,61 @@ struct Fit: ParsableCommand {
     return candidates.sorted { $0.bitsPerWeight > $1.bitsPerWeight }
   }
 
-  private func show(_ candidates: [Candidate], _ best: Candidate?, _ device: Device) {
-    if common.json {
-      return printJSON([
-        "model": .text(model), "device": .text(device.name), "recipe": best.map { .text($0.name) } ?? .null,
+  private func show(_ results: [(device: Device, candidates: [Candidate], best: Candidate?)]) {
+    guard common.json else {
+      for (number, result) in results.enumerated() {
+        print(
+          (number > 0 ? "\n" : "") + "\(model) on \(result.device.name)\n\n"
+            + Self.table(result.candidates, result.best))
+      }
+      return
+    }
+    let objects = results.map { result in
+      let plan = result.best?.name == Self.mixedName ? result.best?.plan.steps ?? [] : []
+      return [
+        "model": .text(model), "device": .text(result.device.name),
+        "recipe": result.best.map { .text($0.name) } ?? .null,
         "perMatrix": .array(
-          (best?.name == Self.mixedName ? best?.plan.steps ?? [] : []).map {
+          plan.map {
             .object(["name": .string($0.name), "from": .text($0.from.name), "to": .text($0.to.name)])
           }),
-        "candidates": .array(
-          candidates.map {
-            .object([
-              "recipe": .text($0.name), "bitsPerWeight": .double($0.bitsPerWeight),
-              "totalBytes": .integer($0.fit.footprint.totalBytes), "fits": .bool($0.fit.fits),
-              "headroomBytes": .integer($0.fit.headroomBytes), "maxContext": .integer($0.fit.maxContext),
-            ])
-          }),
-      ])
+        "candidates": .array(result.candidates.map { .object(Self.json($0)) }),
+      ] as JSONObject
     }
+    printJSON(objects.count == 1 ? objects[0] : ["devices": .array(objects.map { .object($0) })])
+  }
+
+  private static func json(_ candidate: Candidate) -> JSONObject {
+    [
+      "recipe": .text(candidate.name), "bitsPerWeight": .double(candidate.bitsPerWeight),
+      "totalBytes": .integer(candidate.fit.footprint.totalBytes), "fits": .bool(candidate.fit.fits),
+      "headroomBytes": .integer(candidate.fit.headroomBytes), "maxContext": .integer(candidate.fit.maxContext),
+      "maxBatch": .integer(candidate.fit.maxBatch),
+      "tokensPerSecond": candidate.fit.generation.map { .double($0.tokensPerSecond) } ?? .null,
+      "bottleneck": candidate.fit.generation.map { .text($0.bottleneck.rawValue) } ?? .null,
+      "promptTokensPerSecond": candidate.fit.prompt.map { .double($0.tokensPerSecond) } ?? .null,
+      "promptBottleneck": candidate.fit.prompt.map { .text($0.bottleneck.rawValue) } ?? .null,
+      "gpuLayers": candidate.fit.split.map { .integer($0.offload.gpuLayers) } ?? .null,
+    ]
+  }
+
+  private static func table(_ candidates: [Candidate], _ best: Candidate?) -> String {
     var table = Table([
-      .init(title: "recipe"), .init(title: "bits", alignsRight: true), .init(title: "needs", alignsRight: true),
-      .init(title: "to spare", alignsRight: true), .init(title: "longest context", alignsRight: true), .init(title: ""),
+      .init(title: ""), .init(title: "recipe"), .init(title: "bits", alignsRight: true),
+      .init(title: "needs", alignsRight: true), .init(title: "to spare", alignsRight: true),
+      .init(title: "context", alignsRight: true), .init(title: "sequences", alignsRight: true, isOptional: true),
+      .init(title: "tokens/s", alignsRight: true, isOptional: true), .init(title: "limited by", isOptional: true),
     ])
     for candidate in candidates {
+      let fit = candidate.fit
       table.add(
-        candidate.name, Format.fixed(candidate.bitsPerWeight, 2), Format.bytes(candidate.fit.footprint.totalBytes),
-        Format.bytes(candidate.fit.headroomBytes), Format.grouped(candidate.fit.maxContext),
-        candidate.name == best?.name ? "this one" : candidate.fit.fits ? "fits" : "")
+        candidate.name == best?.name ? "→" : "", candidate.name, Format.fixed(candidate.bitsPerWeight, 2),
+        Format.bytes(fit.footprint.totalBytes), Format.bytes(fit.headroomBytes),
+        fit.maxContext > 0 ? Format.grouped(fit.maxContext) : "–",
+        fit.maxBatch > 0 ? Format.grouped(fit.maxBatch) : "–",
+        (fit.generation ?? fit.split?.generation).map { Format.short($0.tokensPerSecond) } ?? "–",
+        fit.fits ? fit.generation?.bottleneck.word ?? "" : fit.split.map { "\($0.layers) layers fit" } ?? "")
     }
-    print("\(model) on \(device.name)\n\n\(table.text())")
+    return table.text()
   }
 }

@@ -25,7 +25,7 @@ struct Inspect: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let found = try OpenedCheckpoint(model)
+    let found = try OpenedCheckpoint(model, common)
     if common.json { return printJSON(json(found)) }
     print(summary(found))
     // Without a family the names are all there is to see.

@@ -57,8 +57,8 @@ struct MemoryCommand: ParsableCommand {
     if let network = try usage({ () throws(FootprintError) in try ConvolutionalNetwork.named(model) }) {
       return try show(network)
     }
-    let described = try DescribedModel(model)
-    var shape = try ModelShape(described.model, recipe: recipe)
+    let described = try DescribedModel(model, common)
+    var shape = try ModelShape(described, recipe: recipe)
     if let weights {
       shape = shape.encoded(as: try usage { () throws(FootprintError) in try WeightEncoding.named(weights) })
     }
@@ -68,15 +68,15 @@ struct MemoryCommand: ParsableCommand {
     let devices = try memory.devices()
     if devices.count == 1 { request.device = devices[0] }
     let footprint = try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }
+    let planner = try memory.planner(shape, request)
     let fits = try usage { () throws(FootprintError) -> [DeviceFit] in
-      let planner = try FitPlanner(shape, request)
       var fits: [DeviceFit] = []
       for device in devices { if let fit = try planner.fit(on: device) { fits.append(fit) } }
       return fits
     }
     let plots = {
       Plots(
-        title: model, model: described.model, shape: shape, request: request, needed: footprint.totalBytes, fits: fits)
+        title: model, model: described, shape: shape, request: request, needed: footprint.totalBytes, fits: fits)
     }
     if let svg { try writeText(plots().against(against).svg() + "\n", to: svg) }
     if let html {
@@ -106,7 +106,7 @@ struct MemoryCommand: ParsableCommand {
     enum Axis: String, CaseIterable, ExpressibleByArgument { case context, bits }
 
     let title: String
-    let model: Model
+    let model: DescribedModel
     let shape: ModelShape
     let request: FootprintRequest
     let needed: Int
@@ -127,11 +127,12 @@ struct MemoryCommand: ParsableCommand {
         let shapes = try RecipeBook().recipes.filter { $0.packing == nil }.map {
           try ModelShape(model, recipe: $0.name)
         }.filter {
-          $0.bitsPerWeight < ModelShape(model).bitsPerWeight
+          $0.bitsPerWeight < model.shape.bitsPerWeight
         }
         return try usage { () throws(FootprintError) in
           try LinePlot.overBits(
-            shapes + [shape], request, title: "Memory of \(title) against bits per weight, context \(request.context)",
+            shapes + [shape], request,
+            title: "Memory of \(title) against bits per weight, \(Format.grouped(request.context)) tokens of context",
             marks: marks)
         }
       }
@@ -146,16 +147,33 @@ struct MemoryCommand: ParsableCommand {
 
   /// The textbook's table: what each layer puts out for one image, and its parameters.
   private func show(_ network: ConvolutionalNetwork) throws {
+    let foreign: [(String, Bool)] = [
+      ("--recipe", recipe != nil), ("--weights", weights != nil), ("--context", memory.context != nil),
+      ("--lora", training.lora != nil), ("--gpu-layers", memory.gpuLayers != nil), ("--plot", plot),
+      ("--svg", svg != nil),
+      ("--html", html != nil),
+    ]
+    if let name = foreign.first(where: \.1)?.0 {
+      throw UsageError("\(network.name) is an image network, counted in F32: \(name) means nothing for it")
+    }
     let optimizer = try training.request()?.optimizer
     let footprint = try usage { () throws(FootprintError) in
       try network.footprint(batch: memory.batch, optimizer: optimizer)
     }
+    let devices = try memory.devices().compactMap { device in device.usableBytes.map { (device.name, $0) } }
     if common.json {
       var result: JSONObject = [
         "model": .text(network.name), "parameterCount": .integer(network.parameterCount),
         "activationsPerImage": .integer(network.activationCount), "note": .text(network.note),
       ]
       for member in MemoryReport.json(footprint).members { result[member.key] = member.value }
+      result["devices"] = .array(
+        devices.map { name, bytes in
+          .object([
+            "name": .text(name), "memoryBytes": .integer(bytes), "fits": .bool(footprint.totalBytes <= bytes),
+            "headroomBytes": .integer(bytes - footprint.totalBytes),
+          ])
+        })
       result["layers"] = .array(
         network.layers.map {
           .object([
@@ -176,8 +194,17 @@ struct MemoryCommand: ParsableCommand {
     }
     table.add("total", "", Format.grouped(network.activationCount), "", Format.grouped(network.parameterCount))
     var lines = ["\(network.summary), batch \(memory.batch)", "", table.text(), ""]
-    for item in footprint.items { lines.append("\(item.name): \(Format.bytes(item.bytes)) = \(item.formula)") }
-    lines += ["total: \(Format.bytes(footprint.totalBytes))", "", network.note]
+    for item in footprint.items {
+      lines += Format.wrapped("\(item.name): \(Format.bytes(item.bytes)) = \(item.formula)", indent: 2)
+    }
+    lines += ["total: \(Format.bytes(footprint.totalBytes))", ""]
+    for (name, bytes) in devices {
+      let rest = bytes - footprint.totalBytes
+      lines.append(
+        (rest >= 0 ? "fits" : "does not fit") + " \(name) (\(Format.bytes(bytes)), \(Format.binaryBytes(bytes))): "
+          + (rest >= 0 ? "\(Format.bytes(rest)) to spare" : "\(Format.bytes(-rest)) too much"))
+    }
+    lines += [""] + Format.wrapped(network.note)
     print(lines.joined(separator: "\n"))
   }
 }

@@ -2,11 +2,13 @@ import ArgumentParser
 import Bytes
 import Calibration
 import Conversion
+import Footprint
 import GGUF
 import IR
 import Kernels
 import Passes
 import SystemPackage
+import Verification
 
 struct Quantize: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -36,6 +38,12 @@ struct Quantize: ParsableCommand {
   @Flag(help: "Write no OUT.report.json.")
   var noReport = false
 
+  @Option(
+    name: .customLong("verify"),
+    help: ArgumentHelp(
+      "Compare the output with the model on this text and report perplexity and KL divergence.", valueName: "text"))
+  var verificationText: FilePath?
+
   @OptionGroup(title: "Allocation") var allocation: AllocationOptions
 
   @OptionGroup(title: "Calibration") var calibration: CalibrationOptions
@@ -47,16 +55,22 @@ struct Quantize: ParsableCommand {
     let importance = try imatrix.map { path throws(ImportanceError) in try ImportanceFile.read(path) }
     // Mistakes in the call are told before a model is opened.
     _ = try planning.chosenRecipe()
-    let opened = try OpenedModel(model)
+    let opened = try OpenedModel(model, common)
     let windows = try calibration.windows(opened)
+    // A text that is missing is told before the work, not after it.
+    let verification = try verificationText.map { try opened.windows(of: $0, context: calibration.calibrationContext) }
     if allocation.isWanted, windows == nil {
       throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
     }
     var plan = try planning.plan(
       for: opened.model, at: model, isCalibrated: importance != nil || windows != nil, kernels: processor.kernels)
-    if plan.packing != nil, windows != nil {
-      throw UsageError(
-        "--calibrate fits GGUF's block types; \(plan.recipe ?? "this plan") takes --imatrix, or no data at all")
+    if let packing = plan.packing, windows != nil,
+      !plan.steps.contains(where: { $0.isPacked && packing.grid(for: $0.shape, scaleFormat: .f16) != nil })
+    {
+      throw UsageError("\(packing.label) has no error feedback; leave --calibrate out")
+    }
+    if plan.packing != nil, allocation.isWanted {
+      throw UsageError("\(plan.recipe ?? "this plan") has one type for all; --target-size is for GGUF's block types")
     }
     var fisher: Fisher?
     if let windows {
@@ -72,7 +86,7 @@ struct Quantize: ParsableCommand {
       }
     }
     try planning.save(plan)
-    if dryRun { return show(plan) }
+    if dryRun { return try show(plan, for: opened) }
     var quantizer: LayerwiseQuantizer?
     if let windows {
       quantizer = try calibration.quantizer(opened, plan: plan, windows: windows, fisher: fisher, processor: processor)
@@ -84,15 +98,46 @@ struct Quantize: ParsableCommand {
     if !common.json { print(PlanTable.summary(of: plan) + "\n") }
     let early = QuantizationWarnings.before(plan) + unweighted(plan, importance, in: opened.model)
     let outputPath = try output.requiredOutput()
-    let report = QuantizationReport(opened: opened, plan: plan, importancePath: imatrix, importance: importance)
+    let report = QuantizationReport(
+      opened: opened, plan: plan, importancePath: imatrix, importance: importance, calibration: calibration,
+      windows: windows)
     try output.perform(
       job, label: "quantize", calibration: quantizer, processor: processor, asJSON: common.json,
       companions: { result throws(FileError) in
         guard !noReport else { return [] }
-        let warnings = result.warnings + early + QuantizationWarnings.after(result)
-        return [try report.file(result, output: outputPath, warnings: warnings)]
+        return [try report.file(result, output: outputPath, warnings: early + QuantizationWarnings.all(result, plan))]
       },
-      warnings: { early + QuantizationWarnings.after($0) })
+      warnings: { early + QuantizationWarnings.after($0, plan) },
+      afterwards: { result in
+        guard let verification else { return nil }
+        let (text, json) = try verify(opened, outputPath, on: verification, processor)
+        if !noReport {
+          // Written again, now that there is more to say.
+          try report.file(
+            result, output: outputPath, warnings: early + QuantizationWarnings.all(result, plan), more: json
+          ).commit()
+        }
+        return (text, json)
+      })
+  }
+
+  /// The output beside the model it was made of.
+  private func verify(
+    _ opened: OpenedModel, _ output: FilePath, on windows: Windows, _ processor: Processor
+  ) throws -> (text: String, json: JSONObject) {
+    let reference = try RunningModel(opened, arithmetic: .fast, processor: processor, isQuiet: common.json)
+    let candidate = try RunningModel(
+      OpenedModel(output, common), arithmetic: .fast, processor: processor, isQuiet: common.json)
+    let progress = Progress("verify", total: windows.count, unit: .windows, isShown: !common.json)
+    let result = try Verification(
+      reference: reference.transformer, candidate: candidate.transformer, windows: windows, kernels: processor.kernels,
+      pool: processor.pool
+    ) { _ in progress.advance(1) }
+    progress.finish()
+    return (
+      VerificationReport.text(result, []),
+      ["verification": .object(VerificationReport.json(result, [], passed: true))]
+    )
   }
 
   /// An imatrix that fits nothing, or leaves matrices out, is probably another model's.
@@ -109,7 +154,7 @@ struct Quantize: ParsableCommand {
     ]
   }
 
-  private func show(_ plan: QuantizationPlan) {
+  private func show(_ plan: QuantizationPlan, for opened: OpenedModel) throws {
     if common.json {
       return printJSON([
         "tensorBytes": .integer(plan.byteCount), "bitsPerWeight": .double(plan.bitsPerWeight),
@@ -123,5 +168,8 @@ struct Quantize: ParsableCommand {
       ])
     }
     print(PlanTable.full(of: plan))
+    if calibration.text == nil, let cost = try ConversionCost(of: plan, for: opened, threads: common.threads) {
+      print("\n" + Format.wrapped("To write it: " + cost.sentence).joined(separator: "\n"))
+    }
   }
 }

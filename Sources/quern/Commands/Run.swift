@@ -10,7 +10,8 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Generate text.",
     discussion: """
-      Greedy unless --temperature is above 0; the same seed gives the same text on every machine.
+      Greedy unless --temperature is above 0; the same seed gives the same text on every machine. Decoders continue \
+      the prompt; encoder-decoders (T5, BART) answer it.
 
         quern run model.gguf -p "In the beginning"
       """)
@@ -57,27 +58,22 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let processor = try common.processor()
-    let opened = try OpenedModel(model)
+    let opened = try OpenedModel(model, common)
     let tokenizer = try opened.tokenizer()
     let running = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
-    var ids = try tokenizer.encode(prompt, addsSpecial: true).map(Int.init)
-    if ids.isEmpty, let beginning = tokenizer.model.bosID { ids = [beginning] }
-    guard !ids.isEmpty else { throw UsageError("an empty --prompt gives the model nothing to continue") }
-    let session = try running.session(capacity: ids.count + tokens)
-    let trained = running.transformer.configuration.contextLength
-    if ids.count + tokens > trained, trained > 0 {
-      Terminal.standardError(
-        "quern: warning: \(ids.count) prompt tokens and \(tokens) more exceed the \(trained) that the model was trained on\n"
-      )
-    }
+    let input = try PromptTokens(prompt, tokenizer: tokenizer, running: running)
+    let session = try running.session(capacity: input.start.count + tokens, source: input.source?.count ?? 0)
+    warn(trained: running.transformer.configuration.contextLength, input)
     var sampler = Sampler(temperature: temperature, topK: topK, topP: topP, seed: seed)
     var decoder = tokenizer.makeStreamingDecoder()
     let promptStart = Clock.now()
-    try session.append(ids)
+    if let source = input.source { try session.setSource(source) }
+    try session.append(input.start)
     let generationStart = Clock.now()
     var generated: [Int] = []
     var output: [UInt8] = []
-    if !common.json { Terminal.standardOutput(Array(prompt.utf8)) }
+    // An encoder–decoder answers; it does not continue.
+    if !common.json, input.source == nil { Terminal.standardOutput(Array(prompt.utf8)) }
     while generated.count < tokens {
       let next = sampler.pick(session.lastLogits())
       if next == tokenizer.model.eosID, !ignoreEnd { break }
@@ -91,12 +87,12 @@ struct Run: ParsableCommand {
     output += rest
     let end = Clock.now()
     let rates = (
-      prompt: Double(ids.count) / max(1e-9, generationStart - promptStart),
+      prompt: Double(input.count) / max(1e-9, generationStart - promptStart),
       generation: Double(generated.count) / max(1e-9, end - generationStart)
     )
     if common.json {
       return printJSON([
-        "text": .string(ByteString(bytes: output)), "promptTokens": .integer(ids.count),
+        "text": .string(ByteString(bytes: output)), "promptTokens": .integer(input.count),
         "tokens": .array(generated.map { .integer($0) }), "promptTokensPerSecond": .double(rates.prompt),
         "peakResidentBytes": .integer(Environment.peakResidentBytes),
         "tokensPerSecond": .double(rates.generation),
@@ -105,8 +101,41 @@ struct Run: ParsableCommand {
     Terminal.standardOutput(rest + [UInt8(ascii: "\n")])
     if Terminal.errorIsTerminal {
       Terminal.standardError(
-        "\n\(ids.count) prompt tokens at \(Format.fixed(rates.prompt, 1))/s, \(generated.count) tokens at "
+        "\n\(input.count) prompt tokens at \(Format.fixed(rates.prompt, 1))/s, \(generated.count) tokens at "
           + "\(Format.fixed(rates.generation, 1))/s\n")
     }
+  }
+
+  private func warn(trained: Int, _ input: PromptTokens) {
+    guard trained > 0, input.count + tokens > trained else { return }
+    Terminal.standardError(
+      "quern: warning: \(input.count) prompt tokens and \(tokens) more exceed the \(trained) that the model was trained on\n"
+    )
+  }
+}
+
+/// A prompt as a model takes it: to be continued, or as the source that a decoder answers.
+private struct PromptTokens {
+  /// Of an encoder–decoder.
+  let source: [Int]?
+  /// What the first generated token follows.
+  let start: [Int]
+
+  var count: Int { source?.count ?? start.count }
+
+  init(_ prompt: String, tokenizer: Tokenizer, running: RunningModel) throws {
+    var ids = try tokenizer.encode(prompt, addsSpecial: true).map(Int.init)
+    if ids.isEmpty, let beginning = tokenizer.model.bosID { ids = [beginning] }
+    guard !ids.isEmpty else { throw UsageError("an empty --prompt gives the model nothing to continue") }
+    guard running.kind == .encoderDecoder else {
+      source = nil
+      start = ids
+      return
+    }
+    source = ids
+    // T5 and BART begin with what the configuration says; where it says nothing, with padding, as T5 was trained.
+    start = [
+      running.transformer.configuration.decoderStartToken ?? tokenizer.model.paddingID ?? tokenizer.model.bosID ?? 0
+    ]
   }
 }

@@ -36,7 +36,7 @@ struct Tokenize: ParsableCommand {
     case (nil, let file?): bytes = try InputFile.contents(of: file, limit: 1 << 30)
     default: throw UsageError("give either a TEXT or --file")
     }
-    let tokenizer = try OpenedModel(model).tokenizer()
+    let tokenizer = try OpenedModel(model, common).tokenizer()
     let tokens = try tokenizer.encode(bytes, addsSpecial: !noSpecial)
     if common.json {
       return printJSON([

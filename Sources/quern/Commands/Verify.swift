@@ -15,7 +15,8 @@ struct Verify: ParsableCommand {
     discussion: """
       Both models run side by side over windows of the text; the second half of each window is scored, as \
       llama-perplexity does it, so figures compare. Nothing is written. A threshold that is not met ends with status 3. \
-      With one MODEL only, its perplexity is measured.
+      With one MODEL only, its perplexity is measured. Encoders are compared by their embeddings of the text's lines, and, \
+      where they have a head for it, by what they put in place of masked tokens.
 
         quern verify model.gguf model-int4.gguf --text eval.txt
         quern verify f16.gguf int4.gguf --text eval.txt --max-kld 0.05 --max-ppl-increase 1%
@@ -48,6 +49,9 @@ struct Verify: ParsableCommand {
   @Option(name: .customLong("min-agreement"), help: "Fail below this share of equal top tokens: 95% or 0.95.")
   var minAgreement: String?
 
+  @Option(name: .customLong("min-cosine"), help: "Encoders: fail where the worst embedding's cosine is below this.")
+  var minCosine: Double?
+
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -61,8 +65,15 @@ struct Verify: ParsableCommand {
   func run() throws {
     let processor = try common.processor()
     let thresholds = try self.thresholds()
-    let opened = try OpenedModel(reference)
-    let other = try candidate.map { try OpenedModel($0) }
+    let opened = try OpenedModel(reference, common)
+    let other = try candidate.map { try OpenedModel($0, common) }
+    switch opened.architecture.graph.kind {
+    case .decoder: break
+    case .encoder: return try verifyEncoders(opened, other, thresholds, processor)
+    case .encoderDecoder:
+      throw UsageError("verify compares models that continue or encode one text; this one answers one with another")
+    }
+    guard thresholds.cosine == nil else { throw UsageError("--min-cosine is for encoders") }
     let windows = try cut(opened)
     guard let other else {
       guard thresholds.divergence == nil, thresholds.increase == nil, thresholds.agreement == nil else {
@@ -121,7 +132,7 @@ struct Verify: ParsableCommand {
         + "over \(Format.grouped(result.tokenCount)) tokens in windows of \(windows.context)")
   }
 
-  private func thresholds() throws -> Thresholds {
+  private func thresholds() throws -> VerificationThresholds {
     let share = { (text: String?, option: String) throws -> Double? in
       guard let text else { return nil }
       let isPercent = text.hasSuffix("%")
@@ -130,17 +141,18 @@ struct Verify: ParsableCommand {
       }
       return isPercent ? value / 100 : value
     }
-    return Thresholds(
+    return VerificationThresholds(
       divergence: maxDivergence, increase: try share(maxPerplexityIncrease, "--max-ppl-increase"),
-      agreement: try share(minAgreement, "--min-agreement"))
+      agreement: try share(minAgreement, "--min-agreement"), cosine: minCosine)
   }
 }
 
 /// What a candidate must reach.
-private struct Thresholds {
+struct VerificationThresholds {
   let divergence: Double?
   let increase: Double?
   let agreement: Double?
+  let cosine: Double?
 
   /// One line per threshold that was not met. A result that is no number meets none.
   func failures(_ result: Verification) -> [String] {

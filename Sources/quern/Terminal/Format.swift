@@ -37,7 +37,7 @@ enum Format {
   /// Three or so significant digits whatever the size.
   static func short(_ value: Double) -> String {
     guard value.isFinite, value != 0 else { return value == 0 ? "0" : fixed(value, 0) }
-    let digits = 3 - Int(log10(abs(value)).rounded(.up))
+    let digits = 2 - Int(log10(abs(value)).rounded(.down))
     return digits > 8 ? scientific(value) : fixed(value, max(0, digits))
   }
 

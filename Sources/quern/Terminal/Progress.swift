@@ -15,7 +15,7 @@ final class Progress: Sendable {
   private let state = Mutex(State())
   private let isShown: Bool
 
-  enum Unit { case bytes, windows, tokens, blocks }
+  enum Unit { case bytes, windows, tokens, blocks, texts, thousandths }
 
   init(_ label: String, total: Int, unit: Unit, isShown: Bool = true) {
     self.label = label
@@ -59,8 +59,10 @@ final class Progress: Sendable {
       switch unit {
       case .bytes: "\(Format.bytes(Int(rate)))/s"
       case .windows: "\(Format.fixed(rate, 2)) windows/s"
+      case .texts: "\(Format.fixed(rate, 1)) texts/s"
       case .blocks: "\(Format.fixed(rate, 2)) blocks/s"
       case .tokens: "\(Format.fixed(rate, 1)) tokens/s"
+      case .thousandths: "\(Format.fixed(rate / 10, 1))%/s"
       }
     return "\(label) \(bar) \(Int(share * 100))%  \(speed)  \(Format.duration(left)) left"
   }

@@ -5,6 +5,8 @@ struct Table {
     var alignsRight = false
     /// May be shortened in the middle to make the table fit.
     var isFlexible = false
+    /// Left out, the last such column first, where the table would not fit otherwise.
+    var isOptional = false
   }
 
   let columns: [Column]
@@ -20,13 +22,16 @@ struct Table {
   }
 
   func text(width: Int = Terminal.width) -> String {
+    if let column = columns.lastIndex(where: \.isOptional), leastWidth > width {
+      return without(column).text(width: width)
+    }
     var widths = columns.indices.map { column in
       max(columns[column].title.count, rows.map { $0[column].count }.max() ?? 0)
     }
     let gaps = 2 * (columns.count - 1)
     if let flexible = columns.firstIndex(where: \.isFlexible) {
       let excess = widths.reduce(gaps, +) - width
-      if excess > 0 { widths[flexible] = max(8, widths[flexible] - excess) }
+      if excess > 0 { widths[flexible] = max(min(Self.shortest, widths[flexible]), widths[flexible] - excess) }
     }
     let lines = ([columns.map(\.title)] + rows).map { cells in
       var line = ""
@@ -39,6 +44,24 @@ struct Table {
       return line
     }
     return lines.joined(separator: "\n")
+  }
+
+  private static let shortest = 8
+
+  /// With the flexible column as short as it reads well.
+  private var leastWidth: Int {
+    let flexible = columns.firstIndex(where: \.isFlexible)
+    return columns.indices.reduce(2 * (columns.count - 1)) { sum, column in
+      let width = max(columns[column].title.count, rows.map { $0[column].count }.max() ?? 0)
+      return sum + (column == flexible ? min(width, 2 * Self.shortest) : width)
+    }
+  }
+
+  private func without(_ column: Int) -> Table {
+    func rest<Element>(_ array: [Element]) -> [Element] { Array(array[..<column] + array[(column + 1)...]) }
+    var result = Table(rest(columns))
+    result.rows = rows.map(rest)
+    return result
   }
 
   private static func shortened(_ text: String, to width: Int) -> String {

@@ -1,0 +1,50 @@
+import Bytes
+public import IR
+
+/// A hyperparameter that llama.cpp takes for something else than the model says: its code for the family knows one value
+/// only. Files with another one load, and give other answers.
+struct GGUFDifference: Sendable {
+  let name: String
+  /// What llama.cpp computes; absent counts as one of them.
+  let values: [JSONValue]
+  /// It computes one over the square roots of these as well.
+  let inverseSquareRoots: [Expression]
+  /// Counts only where this is not 0.
+  let when: Expression?
+  let reason: String
+
+  init(_ json: JSONValue, _ problem: DescriptorError) throws(DescriptorError) {
+    guard let name = json["name"]?.string?.text, let reason = json["says"]?.string?.text else { throw problem }
+    self.name = name
+    self.reason = reason
+    values = json["values"]?.array ?? []
+    inverseSquareRoots = (json["inverseSquareRoots"]?.array ?? []).compactMap {
+      $0.string.flatMap { Expression($0.text) }
+    }
+    when = json["when"]?.string.flatMap { Expression($0.text) }
+  }
+
+  func applies(to hyperparameters: Hyperparameters) -> Bool {
+    guard let value = hyperparameters[name] else { return false }
+    let symbols = hyperparameters.symbols()
+    if let when, (when.value { symbols($0) ?? 0 } ?? 0) == 0 { return false }
+    return switch value {
+    case .integer(let value): !values.contains { $0.int == value }
+    case .bool(let value): !values.contains { $0.bool == value }
+    case .string(let value): !values.contains { $0.string?.text == value }
+    case .number(let value):
+      !values.contains { $0.double == value }
+        && !inverseSquareRoots.contains { root in
+          root.value(symbols).map { abs(value * Double($0).squareRoot() - 1) < 1e-5 } ?? false
+        }
+    case .integers, .numbers: true
+    }
+  }
+}
+
+extension ArchitectureDescriptor {
+  /// What llama.cpp computes differently for such a model, in sentences.
+  public func ggufDifferences(_ hyperparameters: Hyperparameters) -> [String] {
+    ggufDifferences.filter { $0.applies(to: hyperparameters) }.map(\.reason)
+  }
+}
