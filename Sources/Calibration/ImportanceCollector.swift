@@ -13,7 +13,7 @@ public struct ImportanceCollector {
   private let processor: Processor
 
   public init(_ model: Model, graph: Graph, processor: Processor) throws(CalibrationError) {
-    do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
+    do { configuration = try TransformerConfiguration(calibrating: model.hyperparameters, graph: graph) } catch {
       throw .catalog(error)
     }
     self.model = model
