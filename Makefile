@@ -55,6 +55,10 @@ fuzz: ## Fuzz one reader with libFuzzer and AddressSanitizer (FORMAT=hdf5 SECOND
 oracle: build ## What llama.cpp allocates beside what we say, model, KV and compute (needs make peers)
 	@$(PYTHON) Scripts/oracle.py
 
+.PHONY: check-llama
+check-llama: build ## The conformance cases through llama.cpp: does it load our GGUFs, and compute the same (needs make peers)
+	@.peers/venv/bin/python Tests/Peers/check_llama.py .build/release/quern
+
 .PHONY: memory
 memory: build ## What our own runtime takes beside what we say (SmolLM2 too after make models)
 	@$(PYTHON) Scripts/memory_check.py

@@ -247,9 +247,6 @@ static const unsigned char devices_embedded[] = {
 static const unsigned char devices_host[] = {
 #embed "Devices/host.csv"
 };
-static const unsigned char checkpoints_albert[] = {
-#embed "Checkpoints/albert.json"
-};
 static const unsigned char checkpoints_bert[] = {
 #embed "Checkpoints/bert.json"
 };
@@ -261,9 +258,6 @@ static const unsigned char checkpoints_chatglm2[] = {
 };
 static const unsigned char checkpoints_deepseek2[] = {
 #embed "Checkpoints/deepseek2.json"
-};
-static const unsigned char checkpoints_electra[] = {
-#embed "Checkpoints/electra.json"
 };
 static const unsigned char checkpoints_flan_t5[] = {
 #embed "Checkpoints/flan-t5.json"
@@ -303,9 +297,6 @@ static const unsigned char checkpoints_qwen3moe[] = {
 };
 static const unsigned char checkpoints_t5[] = {
 #embed "Checkpoints/t5.json"
-};
-static const unsigned char checkpoints_xlnet[] = {
-#embed "Checkpoints/xlnet.json"
 };
 static const unsigned char network_vgg16[] = {
 #embed "Networks/vgg16.json"
@@ -395,12 +386,10 @@ static const quern_format_file files[] = {
     FILE_ROW("Devices/apple.csv", devices_apple),
     FILE_ROW("Devices/embedded.csv", devices_embedded),
     FILE_ROW("Devices/host.csv", devices_host),
-    FILE_ROW("Checkpoints/albert.json", checkpoints_albert),
     FILE_ROW("Checkpoints/bert.json", checkpoints_bert),
     FILE_ROW("Checkpoints/chatglm.json", checkpoints_chatglm),
     FILE_ROW("Checkpoints/chatglm2.json", checkpoints_chatglm2),
     FILE_ROW("Checkpoints/deepseek2.json", checkpoints_deepseek2),
-    FILE_ROW("Checkpoints/electra.json", checkpoints_electra),
     FILE_ROW("Checkpoints/flan-t5.json", checkpoints_flan_t5),
     FILE_ROW("Checkpoints/glm.json", checkpoints_glm),
     FILE_ROW("Checkpoints/gpt.json", checkpoints_gpt),
@@ -414,7 +403,6 @@ static const quern_format_file files[] = {
     FILE_ROW("Checkpoints/qwen3.json", checkpoints_qwen3),
     FILE_ROW("Checkpoints/qwen3moe.json", checkpoints_qwen3moe),
     FILE_ROW("Checkpoints/t5.json", checkpoints_t5),
-    FILE_ROW("Checkpoints/xlnet.json", checkpoints_xlnet),
     FILE_ROW("Networks/vgg16.json", network_vgg16),
 };
 

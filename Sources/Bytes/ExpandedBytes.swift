@@ -98,17 +98,17 @@ final class ExpandedBytes: Sendable {
     let wanted = bytes.byteCount
     var done = 0
     while done < wanted {
-      let window: ExpandedCache.Window
-      if let held = cache.window(of: owner, at: offset + done) {
-        window = held
-      } else {
-        window = try makeWindow(at: offset + done)
-      }
+      let window = try window(at: offset + done)
       let from = offset + done - window.start
       let count = min(window.bytes.count - from, wanted - done)
       bytes.copy(from: window.bytes.rawSpan.extracting(from..<from + count), at: done)
       done += count
     }
+  }
+
+  private func window(at offset: Int) throws(FileError) -> ExpandedCache.Window {
+    if let window = cache.window(of: owner, at: offset) { return window }
+    return try makeWindow(at: offset)
   }
 
   private func makeWindow(at offset: Int) throws(FileError) -> ExpandedCache.Window {

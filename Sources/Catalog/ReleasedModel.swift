@@ -20,6 +20,8 @@ public struct ReleasedModel: Sendable {
   public let statedParameterCount: Int
   /// Where the dimensions are from.
   public let source: String
+  /// It generates token by token.
+  public let isCausal: Bool
 
   public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.elementCount } }
 }
@@ -104,7 +106,8 @@ public struct ReleasedModels: Sendable {
       return ReleasedModel(
         name: entry.name, family: family, hyperparameters: hyperparameters,
         tensors: architecture.instances(in: hyperparameters).map { .init(name: $0.name, shape: $0.shape) },
-        format: format, statedParameterCount: statedCount, source: source)
+        format: format, statedParameterCount: statedCount, source: source,
+        isCausal: architecture.graph.kind != .encoder)
     }
     let hyperparameters = try self.hyperparameters(entry, reader)
     var tensors: [ReleasedModel.Tensor] = []
@@ -119,7 +122,8 @@ public struct ReleasedModels: Sendable {
     }
     return ReleasedModel(
       name: entry.name, family: family, hyperparameters: hyperparameters, tensors: tensors, format: format,
-      statedParameterCount: statedCount, source: source)
+      statedParameterCount: statedCount, source: source,
+      isCausal: hyperparameters.bool("attention.causal") ?? true)
   }
 
   /// What the table says for all, then what the checkpoint says.

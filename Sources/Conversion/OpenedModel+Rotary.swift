@@ -1,3 +1,4 @@
+import Bytes
 import Catalog
 import Glibc
 import IR
@@ -27,7 +28,7 @@ extension OpenedModel {
       if let factors = try numbers(tensor) { hyperparameters[name] = factors }
     }
     guard (hyperparameters.number("rope.scaling.attention_factor") ?? 0) == 0,
-      let stated = checkpoint.metadata["\(architecture).rope.scaling.attn_factor"]?.double, stated > 0
+      let stated = checkpoint.metadata[ByteString("\(architecture).rope.scaling.attn_factor")]?.double, stated > 0
     else { return }
     let stretch = hyperparameters.number("rope.scaling.factor") ?? 1
     if kind == "longrope" {

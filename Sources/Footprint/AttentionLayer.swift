@@ -17,7 +17,7 @@ struct AttentionLayer: Hashable, Sendable {
   /// - Parameter expandsLatent: whether latent attention keeps every head's keys and values, not what they come from.
   static func all(of model: ModelShape, expandsLatent: Bool = false) throws(FootprintError) -> [AttentionLayer] {
     // Encoders look both ways at once and keep nothing.
-    if model.hyperparameters.bool("attention.causal") == false { return [] }
+    guard model.isCausal else { return [] }
     let windowLength = model.hyperparameters.integer("attention.sliding_window") ?? 0
     let pattern = WindowPattern(model.hyperparameters)
     var isLatent = (model.hyperparameters.integer("attention.kv_lora_rank") ?? 0) > 0
@@ -77,21 +77,30 @@ private struct WindowPattern {
   private let period: Int
   /// The global one is the first of its period, not the last.
   private let globalFirst: Bool
+  /// Those before it are global.
+  private let firstLayer: Int
   /// Layer by layer, 1 where the window holds.
   private let list: [Int]?
 
   init(_ hyperparameters: Hyperparameters) {
     let name = "attention.sliding_window_pattern"
-    period = hyperparameters.integer(name) ?? 0
+    let period = hyperparameters.integer(name) ?? 0
+    // One of one is no pattern.
+    self.period = period > 1 ? period : 0
     globalFirst = hyperparameters.bool("attention.sliding_window_global_first") ?? false
-    if case .integers(let list)? = hyperparameters[name] { self.list = list } else { list = nil }
+    firstLayer = hyperparameters.integer("attention.sliding_window_first_layer") ?? 0
+    if case .integers(let list)? = hyperparameters[name] ?? hyperparameters["attention.sliding_window_layers"] {
+      self.list = list
+    } else {
+      list = nil
+    }
   }
 
-  var isStated: Bool { list != nil || period > 0 }
+  var isStated: Bool { list != nil || period > 0 || firstLayer > 0 }
 
   func isGlobal(_ layer: Int) -> Bool {
     if let list { return !list.indices.contains(layer) || list[layer] == 0 }
-    return period > 0 && (globalFirst ? layer % period == 0 : (layer + 1) % period == 0)
+    return layer < firstLayer || period > 0 && (globalFirst ? layer % period == 0 : (layer + 1) % period == 0)
   }
 }
 

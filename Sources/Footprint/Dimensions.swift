@@ -26,6 +26,8 @@ struct Dimensions {
     let rotary: Formula
     /// Of a head's key before compression.
     let keyLength: Formula
+    /// Of a head's value before compression.
+    let valueLength: Formula
   }
 
   init(_ model: ModelShape) throws(FootprintError) {
@@ -53,10 +55,13 @@ struct Dimensions {
       latent = Latent(
         rank: Formula("kvRank", rank),
         queryRank: Formula("qRank", model.hyperparameters.integer("attention.q_lora_rank") ?? 0),
-        rotary: try model.input("rotary", "rope.dimension_count"),
+        rotary: Formula("rotary", model.hyperparameters.integer("rope.dimension_count") ?? 0),
         keyLength: Formula(
           "headKeyLength",
-          try model.required("attention.key_length_mla", orElse: "attention.key_length")))
+          try model.required("attention.key_length_mla", orElse: "attention.key_length")),
+        valueLength: Formula(
+          "headValueLength",
+          try model.required("attention.value_length_mla", orElse: "attention.value_length")))
     } else {
       latent = nil
     }

@@ -48,7 +48,7 @@ public struct FitPlanner: Sendable {
     let runs = headroom >= 0 && request.training == nil
     let isWhole = request.offload == nil
     // Encoders read and do not write.
-    let writes = model.hyperparameters.bool("attention.causal") != false
+    let writes = model.isCausal
     return DeviceFit(
       device: device, footprint: footprint, usableBytes: usable, headroomBytes: headroom, maxContext: maxContext,
       maxBatch: maxBatch,

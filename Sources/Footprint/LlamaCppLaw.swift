@@ -81,7 +81,7 @@ struct LlamaCppLaw: RuntimeLaw {
   func buffers() throws(FootprintError) -> [FootprintItem] {
     var items = try cacheItems { $0 >= firstLayer }
     items.append(try computeItem())
-    if isBesideHost,
+    if request.offload != nil,
       let copied = model.tensors.lazy.filter({ $0.role == .layers && !isOnDevice($0) }).compactMap(\.byteCount).max()
     {
       // Prompts are computed on the device even where the weights are not: they are copied there matrix by matrix.

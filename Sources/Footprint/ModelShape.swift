@@ -11,12 +11,41 @@ public struct ModelShape: Sendable {
     public let format: BlockFormat
     /// What it takes in memory: the format's own bytes unless another runtime's encoding was asked for.
     public let encoding: WeightEncoding
+    /// Rows padded to whole blocks, or nil when the product does not fit.
+    public let byteCount: Int?
+    /// Where it belongs in a report.
+    let role: Role
+    /// 3 of `blk.3.attn_q.weight`, `dec.blk.3.attn_q.weight`.
+    let layer: Int?
+    /// One matrix for each expert.
+    let isExperts: Bool
+    /// Its name without layer and ending: `attn_q`, `token_embd`.
+    let kind: String
+
+    enum Role: String, CaseIterable {
+      case embedding
+      case layers
+      case head
+      /// Norms and biases.
+      case vectors = "norms and biases"
+    }
 
     public init(name: ByteString, shape: Shape, format: BlockFormat, encoding: WeightEncoding? = nil) {
       self.name = name
       self.shape = shape
       self.format = format
-      self.encoding = encoding ?? WeightEncoding(format)
+      let encoding = encoding ?? WeightEncoding(format)
+      self.encoding = encoding
+      byteCount = encoding.formula(rows: Formula("rows", shape.rows), columns: shape.columns).value
+      let text = name.text
+      role =
+        text == "token_embd.weight"
+        ? .embedding : text == "output.weight" ? .head : shape.dimensions.count > 1 ? .layers : .vectors
+      let parts = text.split(separator: ".", maxSplits: 4)
+      let start = parts.firstIndex(of: "blk").map { $0 + 1 } ?? parts.count
+      layer = start < parts.count ? Int(parts[start]) : nil
+      isExperts = text.contains("_exps.")
+      kind = String((layer == nil ? parts.first : parts.count > start + 1 ? parts[start + 1] : nil) ?? "")
     }
   }
 
@@ -33,22 +62,32 @@ public struct ModelShape: Sendable {
   /// Of the matrix that turns the last state into logits, which may be the embedding's.
   private(set) var headEncodings: Set<String> = []
   private(set) var hasFusedAttention = false
+  /// Every one in use.
+  private(set) var encodings: Set<WeightEncoding> = []
   private(set) var largestExpandedMatrix: Int?
   /// Of the checkpoint's file, beside the tensors: header, metadata, tokenizer. Nil when there is no file.
   public var fileOverheadByteCount: Int?
   /// Whether our own runtime can run the family; its law counts others too, and the footprint says so.
   public var isRunnable = true
+  /// It generates token by token; encoders look both ways at once and keep nothing.
+  public var isCausal: Bool
+  /// The most rows that tensors of a kind have in a layer: `attn_q`, `ffn_up`.
+  private(set) var rows: [String: Int] = [:]
 
   public init(family: String, hyperparameters: Hyperparameters, tensors: [Tensor]) {
     self.family = family
     self.hyperparameters = hyperparameters
     self.tensors = tensors
+    isCausal = hyperparameters.bool("attention.causal") ?? true
     summarize()
   }
 
   private mutating func summarize() {
+    encodings = Set(tensors.lazy.map(\.encoding))
+    rows = [:]
+    for tensor in tensors { rows[tensor.kind] = max(rows[tensor.kind] ?? 0, tensor.shape.rows) }
     layerEncodings = Set(tensors.lazy.filter { $0.role == .layers }.map(\.encoding.name))
-    let head: ModelShape.Tensor.Role = tensors.contains { $0.role == .head } ? .head : .embedding
+    let head: Tensor.Role = tensors.contains { $0.role == .head } ? .head : .embedding
     headEncodings = Set(tensors.lazy.filter { $0.role == head }.map(\.encoding.name))
     hasFusedAttention = tensors.contains { $0.name == "blk.0.attn_qkv.weight" }
     largestExpandedMatrix = tensors.lazy.filter { $0.encoding.bytesPerRow > 0 }.map(\.shape.elementCount).max()
@@ -75,6 +114,7 @@ public struct ModelShape: Sendable {
       tensors: architecture.instances(in: hyperparameters).map {
         Tensor(name: $0.name, shape: $0.shape, format: format)
       })
+    isCausal = architecture.graph.kind != .encoder
   }
 
   /// A released model by name, in the type it was released in.
@@ -82,6 +122,7 @@ public struct ModelShape: Sendable {
     self.init(
       family: checkpoint.family, hyperparameters: checkpoint.hyperparameters,
       tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: checkpoint.format) })
+    isCausal = checkpoint.isCausal
   }
 
   /// The same model as if quantized.
@@ -117,7 +158,9 @@ public struct ModelShape: Sendable {
 
   /// Some of its tensors.
   func only(_ isKept: (Tensor) -> Bool) -> ModelShape {
-    ModelShape(family: family, hyperparameters: hyperparameters, tensors: tensors.filter(isKept))
+    var result = self
+    result.tensors = tensors.filter(isKept)
+    return result
   }
 
   func required(_ name: String) throws(FootprintError) -> Int {
@@ -133,35 +176,5 @@ public struct ModelShape: Sendable {
   /// An input of a formula by a short name, from the hyperparameter.
   func input(_ name: String, _ hyperparameter: String) throws(FootprintError) -> Formula {
     Formula(name, try required(hyperparameter))
-  }
-}
-
-extension ModelShape.Tensor {
-  /// Rows padded to whole blocks, or nil when the product does not fit.
-  public var byteCount: Int? { encoding.formula(rows: Formula("rows", shape.rows), columns: shape.columns).value }
-
-  /// 3 of `blk.3.attn_q.weight`, `dec.blk.3.attn_q.weight`.
-  var layer: Int? {
-    let parts = name.text.split(separator: ".", maxSplits: 3)
-    guard let start = parts.firstIndex(of: "blk"), parts.count > start + 1 else { return nil }
-    return Int(parts[start + 1])
-  }
-
-  /// One matrix for each expert.
-  var isExperts: Bool { name.text.contains("_exps.") }
-
-  /// Where it belongs in a report.
-  var role: Role {
-    if name == "token_embd.weight" { return .embedding }
-    if name == "output.weight" { return .head }
-    return shape.dimensions.count > 1 ? .layers : .vectors
-  }
-
-  enum Role: String, CaseIterable {
-    case embedding
-    case layers
-    case head
-    /// Norms and biases.
-    case vectors = "norms and biases"
   }
 }

@@ -99,28 +99,32 @@ struct QuernLaw: RuntimeLaw {
     return items
   }
 
-  /// The buffers of a session, which every layer uses again. F32.
+  /// The buffers of a session, which every layer uses again. F32; what no layer needs is not there.
   private func computeItems() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
-    let feedForward = dimensions.experts.map { $0.used * $0.width } ?? dimensions.feedForward ?? 0
-    let tokens = Formula("tokens", min(microBatch, request.context))
-    let queries = dimensions.heads * dimensions.keyLength
-    let attended = dimensions.heads * dimensions.valueLength
-    let rows: [(name: String, columns: [Formula])] = [
-      ("residual and norm", [dimensions.width, dimensions.width]),
-      ("queries and attention", [queries, attended]),
-      (
-        "keys and values",
-        [dimensions.keyValueHeads * dimensions.keyLength, dimensions.keyValueHeads * dimensions.valueLength]
-      ),
-      ("gate and up", [feedForward, feedForward]),
-    ]
+    // An encoder takes its whole input at once.
+    let tokens = Formula("tokens", model.isCausal ? min(microBatch, request.context) : request.context)
     let batch = Formula("batch", request.batch)
+    let width = dimensions.width
+    let attended = dimensions.heads * (dimensions.latent.map(\.valueLength) ?? dimensions.valueLength)
     var items: [FootprintItem] = []
-    for (name, columns) in rows {
-      items.append(try FootprintItem(.compute, name, batch * .sum(columns.map { buffer(4 * tokens * $0) })))
+    for (name, columns) in [
+      ("residual and norm", [width, width]), ("queries, keys and values", [projected(dimensions)]),
+      ("attention", [attended]), ("feed-forward", [hidden(dimensions)]), ("branches and embeddings", branches(width)),
+      ("latent attention", latentColumns(dimensions)),
+    ] {
+      let needed = columns.filter { $0.value != 0 }
+      guard !needed.isEmpty else { continue }
+      items.append(try FootprintItem(.compute, name, batch * .sum(needed.map { buffer(4 * tokens * $0) })))
     }
-    let widest = Formula.max(dimensions.width, attended, feedForward)
+    if let experts = dimensions.experts {
+      let rows = Formula.max(tokens, experts.used)
+      let router = Formula("experts", model.hyperparameters.integer("expert_count") ?? 0)
+      let needed = [4 * tokens * router, 4 * rows * (2 * width), 4 * rows * (2 * experts.width)]
+      items.append(try FootprintItem(.compute, "experts", batch * .sum(needed.map(buffer))))
+    }
+    let inner = Formula.max(dimensions.feedForward ?? 0, dimensions.experts?.width ?? 0)
+    let widest = Formula.max(width, attended, inner)
     // The head takes one token at a time; only integer products rearrange that.
     if !model.layerEncodings.union(model.headEncodings).isDisjoint(with: integerFormats) {
       items.append(
@@ -130,12 +134,56 @@ struct QuernLaw: RuntimeLaw {
     if !model.layerEncodings.isSubset(of: integerFormats) {
       items.append(try FootprintItem(.compute, "product input, F32", batch * buffer(4 * tokens * widest)))
     }
+    guard model.isCausal else { return items }
     // There is room for 32 rows, but memory is taken as it is touched, and generating touches one.
     let logits = Formula("rows", min(Self.logitsRows, microBatch, request.context))
     items.append(try FootprintItem(.compute, "logits", batch * first(4 * dimensions.vocabulary, of: logits)))
-    let pairs = Formula("rotary", try model.required("rope.dimension_count")).divided(by: 2)
-    items.append(
-      try FootprintItem(.compute, "rotary table", batch * 2 * buffer(4 * pairs * Formula("context", request.context))))
+    let rotary = model.rows["position_embd"] == nil ? model.hyperparameters.integer("rope.dimension_count") ?? 0 : 0
+    if rotary > 0 {
+      let pairs = Formula("rotary", rotary).divided(by: 2)
+      items.append(
+        try FootprintItem(
+          .compute, "rotary table", batch * 2 * buffer(4 * pairs * Formula("context", request.context))))
+    }
     return items
+  }
+
+  /// Rows of the projections before attention, in one buffer.
+  private func projected(_ dimensions: Dimensions) -> Formula {
+    if dimensions.latent != nil {
+      let query = model.rows["attn_q_b"] ?? model.rows["attn_q"] ?? 0
+      return Formula("queries", query) + Formula("compressed", model.rows["attn_kv_a_mqa"] ?? 0)
+    }
+    return dimensions.heads * dimensions.keyLength + dimensions.keyValueHeads * dimensions.keyLength
+      + dimensions.keyValueHeads * dimensions.valueLength
+  }
+
+  /// Gate and up in one buffer, of a dense layer or a shared expert.
+  private func hidden(_ dimensions: Dimensions) -> Formula {
+    let rows = { (kind: String) in model.rows[kind] ?? 0 }
+    let dense = rows("ffn_gate") + rows("ffn_up")
+    let shared = rows("ffn_gate_shexp") + rows("ffn_up_shexp")
+    if max(dense, shared) > 0 { return Formula("gate and up", max(dense, shared)) }
+    return dimensions.experts == nil ? 2 * (dimensions.feedForward ?? 0) : 0
+  }
+
+  /// A branch's output where it is normed again, a second norm where attention and feed-forward are parallel, and
+  /// embeddings on their way to being added or projected.
+  private func branches(_ width: Formula) -> [Formula] {
+    let has = { (kind: String) in model.rows[kind] != nil }
+    let embedded = Formula("embedding", model.hyperparameters.integer("embedding.factor_length") ?? 0)
+    let isParallel = model.hyperparameters.bool("use_parallel_residual") == true && has("ffn_norm")
+    return [
+      has("post_attention_norm") || has("post_ffw_norm") ? width : 0, isParallel ? width : 0,
+      has("position_embd") || has("token_types") ? (embedded.value == 0 ? width : embedded) : 0,
+      has("embd_proj") ? embedded : 0,
+    ]
+  }
+
+  private func latentColumns(_ dimensions: Dimensions) -> [Formula] {
+    guard let latent = dimensions.latent else { return [] }
+    return [
+      latent.queryRank, dimensions.heads * dimensions.keyLength, dimensions.heads * dimensions.valueLength,
+    ]
   }
 }

@@ -23,8 +23,7 @@ extension RuntimeProfile.Law {
 extension RuntimeProfile {
   /// - Throws: `unsupported` where the model has weights that the runtime does not compute with.
   func checkWeights(of model: ModelShape) throws(FootprintError) {
-    for tensor in model.tensors {
-      let encoding = tensor.encoding
+    for encoding in model.encodings.sorted(by: { $0.name < $1.name }) {
       guard encoding.isPacked, !packedWeights.contains(encoding.isGGUF ? "gguf" : encoding.name.lowercased()) else {
         continue
       }

@@ -12,14 +12,15 @@ func weightItems(
     var sums: [WeightEncoding: WeightSum] = [:]
     for tensor in model.tensors where tensor.role == role {
       let encoding = role == .vectors ? vectors ?? tensor.encoding : tensor.encoding
+      let ours = role == .vectors ? nil : bytes?(tensor)
+      let isOwn = ours == nil && encoding == tensor.encoding
       let formula =
-        if let bytes, role != .vectors { bytes(tensor) } else {
-          encoding.formula(rows: Formula("rows", tensor.shape.rows), columns: tensor.shape.columns)
-        }
+        ours
+        ?? (isOwn ? nil : encoding.formula(rows: Formula("rows", tensor.shape.rows), columns: tensor.shape.columns))
       if sums[encoding] == nil { order.append(encoding) }
       var sum = sums[encoding] ?? WeightSum()
-      guard let count = formula.value, sum.add(tensor, bytes: count) else {
-        throw .tooLarge(item: "\(tensor.name)", formula: "\(formula)")
+      guard let count = isOwn ? tensor.byteCount : formula?.value, sum.add(tensor, bytes: count) else {
+        throw .tooLarge(item: "\(tensor.name)", formula: "\(tensor.shape) in \(encoding.name)")
       }
       sums[encoding] = sum
     }

@@ -12,6 +12,7 @@ struct DescribedModel {
   let model: Model
   /// Whether our own runtime knows the family.
   let isRunnable: Bool
+  let isCausal: Bool
   /// Of its file, beside the tensors: header, metadata, vocabulary. Nil where there is no such file.
   let fileOverheadByteCount: Int?
 
@@ -27,6 +28,7 @@ struct DescribedModel {
         family: found.family, hyperparameters: found.hyperparameters,
         tensors: found.tensors.map { TensorRef(name: $0.name, shape: $0.shape, format: found.format, source: source) })
       isRunnable = catalog.architecture(family: found.family) != nil
+      isCausal = found.isCausal
       fileOverheadByteCount = nil
       return
     }
@@ -42,9 +44,11 @@ struct DescribedModel {
     do {
       let opened = try Self.open(path, catalog)
       (checkpoint, model, isRunnable) = (opened.checkpoint, opened.model, true)
+      isCausal = opened.architecture.graph.kind != .encoder
     } catch let error as ConversionError {
       (checkpoint, model) = try Self.undescribed(path, despite: error)
       isRunnable = false
+      isCausal = model.hyperparameters.bool("attention.causal") ?? true
     }
     fileOverheadByteCount = checkpoint.overheadByteCount(of: model)
   }
@@ -53,6 +57,7 @@ struct DescribedModel {
   var shape: ModelShape {
     var shape = ModelShape(model)
     shape.isRunnable = isRunnable
+    shape.isCausal = isCausal
     shape.fileOverheadByteCount = fileOverheadByteCount
     return shape
   }

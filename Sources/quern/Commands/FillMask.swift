@@ -88,8 +88,10 @@ struct FillMask: ParsableCommand {
     print(table.text())
   }
 
+  /// As text; by its number where the model has more tokens than the tokenizer.
   private func piece(_ token: Int, _ tokenizer: Tokenizer) throws -> ByteString {
-    ByteString(bytes: try tokenizer.decode([Int32(token)]))
+    guard token < tokenizer.vocabularyCount else { return ByteString("[\(token)]") }
+    return ByteString(bytes: try tokenizer.decode([Int32(token)]))
   }
 
   /// Where the source does not say which one it is: the token of that spelling.
