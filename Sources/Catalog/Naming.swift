@@ -103,6 +103,9 @@ extension ArchitectureDescriptor {
         ? InterleavedElements(pieces.map { ($0.tensor, $0.count) })
         : InterleavedRows(pieces.map { ($0.tensor, $0.count) })
     }
+    if group == 0, result.shape.columns != shape.columns, result.format.isPlain, shape.elementCount > 0 {
+      result.source = RewrappedRows(result, rowByteCount: shape.columns * result.format.bytesPerBlock)
+    }
     result.name = name
     result.sourceName = name
     result.shape = shape

@@ -83,6 +83,14 @@ public struct OpenedModel: Sendable {
         throw ConversionError.tokenizer(
           path: checkpoint.path.removingLastComponent().appending("tokenizer.json"), error)
       }
+    } else if let vocabulary = checkpoint.companions["vocab.txt"] {
+      do {
+        tokenizer = try WordPieceVocabulary.read(
+          vocabulary: vocabulary, configuration: checkpoint.companions["tokenizer_config.json"],
+          modelConfiguration: configuration)
+      } catch {
+        throw ConversionError.tokenizer(path: checkpoint.path.removingLastComponent().appending("vocab.txt"), error)
+      }
     } else {
       tokenizer = nil
     }

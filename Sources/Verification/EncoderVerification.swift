@@ -63,8 +63,10 @@ public struct EncoderVerification: Sendable {
       left += Double(x) * Double(x)
       right += Double(y) * Double(y)
     }
+    // Equal vectors have a cosine of 1, whatever the root rounds to.
+    if product == left, product == right { return 1 }
     let scale = (left * right).squareRoot()
-    return scale > 0 ? product / scale : (left == right ? 1 : 0)
+    return scale > 0 ? product / scale : 0
   }
 
   private static func compare(

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Bytes
 import Catalog
 import Conversion
 import Kernels
@@ -85,5 +86,13 @@ extension OpenedModel {
         path: checkpoint.path, detail: "it has no tokenizer; put its tokenizer.json beside it")
     }
     do { return try Tokenizer(model) } catch { throw ConversionError.tokenizer(path: checkpoint.path, error) }
+  }
+}
+
+extension Tokenizer {
+  /// The token that stands for a gap; where the source does not say which one it is, that of the usual spelling.
+  var maskToken: Int? {
+    let spellings: Set<ByteString> = ["[MASK]", "<mask>"]
+    return model.specialIDs[.mask] ?? model.tokens.firstIndex { spellings.contains($0.piece) }
   }
 }

@@ -13,13 +13,20 @@ enum UsageMessage {
     }
     let usage = Quern.fullMessage(for: error).split(separator: "\n").map(String.init)
     let more = usage.last { $0.contains("--help' for more information") }.map { "\n" + $0.drop { $0 == " " } } ?? ""
-    let known = usage.filter { $0.hasPrefix("Usage: ") }.flatMap { options(in: $0) } + ["--help", "--version"]
+    let known = knownOptions(of: arguments.first) + ["--help", "--version"]
     // A misspelt option makes the one that was meant look missing: name the misspelling.
     let unknown = arguments.prefix { $0 != "--" }.filter { $0.hasPrefix("--") }.map { String($0.prefix { $0 != "=" }) }
       .first { !known.contains($0) }
     guard let unknown, known.count > 2 else { return Quern.message(for: error) + more }
     let advice = nearest(to: unknown, among: known).map { "; did you mean '\($0)'?" } ?? ""
     return "no option is called '\(unknown)'\(advice)" + more
+  }
+
+  /// What the command's help lists; a line of usage leaves out options where there are many.
+  private static func knownOptions(of name: String?) -> [String] {
+    guard let command = Quern.configuration.subcommands.first(where: { $0._commandName == name }) else { return [] }
+    let rows = Quern.helpMessage(for: command).split(separator: "\n").map { $0.drop { $0 == " " } }
+    return rows.filter { $0.hasPrefix("-") }.flatMap { options(in: String($0)) }
   }
 
   /// `--context` and the like in a line of usage.

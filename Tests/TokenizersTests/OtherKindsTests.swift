@@ -27,6 +27,14 @@ import Tokenizers
     try expectFixtureIDs(name, Tokenizer(model))
   }
 
+  @Test("vocab.txt says what tokenizer.json would") func vocabularyOfLines() throws {
+    let model = try read("bert")
+    let lines = model.tokens.map(\.piece.text).joined(separator: "\n")
+    let read = try WordPieceVocabulary.read(vocabulary: Array(lines.utf8))
+    #expect(read.algorithm == .wordPiece)
+    try expectFixtureIDs("bert", Tokenizer(read))
+  }
+
   @Test func sentencePieceThroughGGUF() throws {
     var model = try read("llama2")
     model.specialIDs[.bos] = 1

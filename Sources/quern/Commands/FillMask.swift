@@ -39,7 +39,7 @@ struct FillMask: ParsableCommand {
     let processor = try common.processor()
     let opened = try OpenedModel(model, common)
     let tokenizer = try opened.tokenizer()
-    guard let mask = tokenizer.model.specialIDs[.mask] ?? Self.mask(of: tokenizer) else {
+    guard let mask = tokenizer.maskToken else {
       throw UsageError("the tokenizer of \(model) has no mask token; this is no masked language model")
     }
     let spelled = String(decoding: try tokenizer.decode([Int32(mask)]), as: UTF8.self)
@@ -92,12 +92,6 @@ struct FillMask: ParsableCommand {
   private func piece(_ token: Int, _ tokenizer: Tokenizer) throws -> ByteString {
     guard token < tokenizer.vocabularyCount else { return ByteString("[\(token)]") }
     return ByteString(bytes: try tokenizer.decode([Int32(token)]))
-  }
-
-  /// Where the source does not say which one it is: the token of that spelling.
-  private static func mask(of tokenizer: Tokenizer) -> Int? {
-    let spellings: Set<ByteString> = ["[MASK]", "<mask>"]
-    return tokenizer.model.tokens.firstIndex { spellings.contains($0.piece) }
   }
 
   private static func largest(_ count: Int, of values: [Float]) -> [(Int, Float)] {

@@ -22,7 +22,7 @@ extension Verify {
     let progress = Progress("verify", total: sequences.count, unit: .texts, isShown: !common.json)
     let result = try EncoderVerification(
       reference: left.transformer, candidate: right.transformer, sequences: sequences,
-      mask: tokenizer.model.specialIDs[.mask], keeps: { tokenizer.isSpecialToken(Int32($0)) },
+      mask: tokenizer.maskToken, keeps: { tokenizer.isSpecialToken(Int32($0)) },
       kernels: processor.kernels,
       pool: processor.pool
     ) { _ in progress.advance(1) }
