@@ -188,7 +188,8 @@ public struct Checkpoint: Sendable {
   }
 
   static let companionNames = [
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "vocab.json", "vocab.txt",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "vocab.json",
+    "vocab.txt",
     "merges.txt", "chat_template.jinja",
   ]
 

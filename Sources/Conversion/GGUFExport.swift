@@ -39,6 +39,11 @@ public struct GGUFExport: Sendable {
       warnings += opened.architecture.ggufDifferences(model.hyperparameters).map {
         "llama.cpp computes it differently: \($0)"
       }
+      if let scaling = model.hyperparameters.string("rope.scaling.type"), scaling.hasPrefix("dynamic") {
+        warnings.append(
+          "llama.cpp has no rotary scaling of the kind '\(scaling)'; it computes without, which is right up to the "
+            + "trained context")
+      }
       if let tokenizer = model.tokenizer {
         do {
           let (entries, notes) = try GGUFTokenizer.metadata(

@@ -2,7 +2,8 @@ public import Bytes
 public import IR
 
 /// BERT's `vocab.txt`: one token a line, its number is the line's; the tokenizer of checkpoints from before
-/// tokenizer.json. What it leaves open (lower case, special tokens) tokenizer_config.json says, and BERT's defaults else.
+/// tokenizer.json. What it leaves open tokenizer_config.json says, and BERT's defaults else; text becomes lower case unless
+/// a token holds a capital.
 public enum WordPieceVocabulary {
   /// - Parameters:
   ///   - vocabulary: the bytes of vocab.txt
@@ -41,7 +42,7 @@ public enum WordPieceVocabulary {
       "type": .text("BertNormalizer"), "clean_text": .bool(true),
       "handle_chinese_chars": .bool(settings?["tokenize_chinese_chars"]?.bool ?? true),
       "strip_accents": settings?["strip_accents"] ?? .null,
-      "lowercase": .bool(settings?["do_lower_case"]?.bool ?? true),
+      "lowercase": .bool(settings?["do_lower_case"]?.bool ?? !isCased(numbers.keys)),
     ])
     root["pre_tokenizer"] = .object(["type": .text("BertPreTokenizer")])
     if let first = numbers[start], let last = numbers[end] {
@@ -57,5 +58,13 @@ public enum WordPieceVocabulary {
     return try TokenizerJSON.read(
       tokenizer: JSONValue.object(root).serialized(), configuration: configuration,
       modelConfiguration: modelConfiguration, limits: limits)
+  }
+
+  /// Whether an ordinary token has a capital letter, which no text in lower case could reach.
+  private static func isCased(_ tokens: [ByteString]) -> Bool {
+    tokens.contains { token in
+      token.bytes.first != UInt8(ascii: "[")
+        && token.bytes.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+    }
   }
 }
