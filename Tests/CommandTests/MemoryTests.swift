@@ -41,7 +41,7 @@ import Testing
   func budgets() throws {
     let scratch = Scratch()
     var previous = 0.0
-    for budget in [33, 35, 38, 42, 48] {
+    for budget in [34, 35, 38, 42, 48] {
       let target = scratch.path.appending("\(budget).gguf").string
       let written = try Quern.run([
         "fit", kjv.string, "--vram", "\(budget)MB", "--context", "512", "-o", target, "--json",
@@ -94,7 +94,7 @@ import Testing
       """
     try expectFailure(["memory", scratch.path.string], status: 4, words: ["empty"])
     let file = try scratch.write(Array("no json at all".utf8), to: "config.json")
-    try expectFailure(["memory", file.string], status: 4, words: ["'no json at all'"])
+    try expectFailure(["memory", file.string], status: 4, words: ["no json at all"])
     _ = try scratch.write(Array(configuration.utf8), to: "config.json")
     let json = try Quern.run(["memory", scratch.path.string, "--json"]).json()
     #expect(json["parameterCount"]?.int == 134_515_008)
