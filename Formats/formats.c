@@ -283,9 +283,6 @@ static const unsigned char checkpoints_pangu_alpha[] = {
 static const unsigned char checkpoints_pangu_sigma[] = {
 #embed "Checkpoints/pangu-sigma.json"
 };
-static const unsigned char checkpoints_qwen[] = {
-#embed "Checkpoints/qwen.json"
-};
 static const unsigned char checkpoints_qwen2[] = {
 #embed "Checkpoints/qwen2.json"
 };
@@ -398,7 +395,6 @@ static const quern_format_file files[] = {
     FILE_ROW("Checkpoints/mixtral.json", checkpoints_mixtral),
     FILE_ROW("Checkpoints/pangu-alpha.json", checkpoints_pangu_alpha),
     FILE_ROW("Checkpoints/pangu-sigma.json", checkpoints_pangu_sigma),
-    FILE_ROW("Checkpoints/qwen.json", checkpoints_qwen),
     FILE_ROW("Checkpoints/qwen2.json", checkpoints_qwen2),
     FILE_ROW("Checkpoints/qwen3.json", checkpoints_qwen3),
     FILE_ROW("Checkpoints/qwen3moe.json", checkpoints_qwen3moe),

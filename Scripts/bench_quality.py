@@ -122,7 +122,11 @@ class Peer:
         base = self.made(
             self.path(f"logits-{self.setup['model'][:8]}-{self.setup['evaluation'][:8]}.kld"),
             lambda part: self.perplexity(self.gguf, "--kl-divergence-base", part))
-        text = self.perplexity(gguf, "--kl-divergence-base", base, "--kl-divergence")
+        # On a busy machine it may end before its log has written the last lines.
+        for _ in range(5):
+            text = self.perplexity(gguf, "--kl-divergence-base", base, "--kl-divergence")
+            if re.search(r"Same top p\s*:", text):
+                break
 
         def number(pattern):
             found = re.search(pattern + r"\s*:\s*(-?[0-9.]+)(?:\s*±\s*([0-9.]+))?", text)

@@ -34,16 +34,20 @@ def main():
 
         call(os.environ.get("QUERN", os.path.join(ROOT, ".build/release/quern")), "convert", MODEL, "-o", path("f16.gguf"), "--dtype", "f16")
         peer("llama-imatrix", "-m", path("f16.gguf"), "-f", os.path.join(MODEL, "calib.txt"), "-o", path("im.gguf"),
-             "-c", 256, "--chunks", CALIBRATION_WINDOWS)
-        judge = ["-f", os.path.join(MODEL, "eval.txt"), "-c", 256, "--chunks", EVALUATION_WINDOWS,
+             "-c", 256, "-b", 512, "-t", 2, "--chunks", CALIBRATION_WINDOWS)
+        judge = ["-f", os.path.join(MODEL, "eval.txt"), "-c", 256, "-b", 512, "-t", 2, "--chunks", EVALUATION_WINDOWS,
                  "--kl-divergence-base", path("base.kld")]
         peer("llama-perplexity", "-m", path("f16.gguf"), *judge)
         for type in TYPES:
             for text, arguments in [("calib.txt", ["--imatrix", path("im.gguf")]), (None, [])]:
                 peer("llama-quantize", *arguments, path("f16.gguf"), path("out.gguf"), type, 2)
-                answer = peer("llama-perplexity", "-m", path("out.gguf"), *judge, "--kl-divergence")
+                found = None
+                # On a busy machine it may end before its log has written the last lines.
+                while not found:
+                    answer = peer("llama-perplexity", "-m", path("out.gguf"), *judge, "--kl-divergence")
+                    found = re.search(r"Mean\s+KLD:\s+([0-9.]+)", answer)
                 rows[f"{type}/{text or 'none'}"] = {
-                    "kld": float(re.search(r"Mean\s+KLD:\s+([0-9.]+)", answer)[1]),
+                    "kld": float(found[1]),
                     "fileBytes": os.path.getsize(path("out.gguf")),
                 }
     out = os.path.join(ROOT, "Fixtures/quality/kjv-llama.json")

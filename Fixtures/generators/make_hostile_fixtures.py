@@ -86,10 +86,10 @@ bad("stated_lie.zst", b"\x28\xb5\x2f\xfd\xc0\x58" + struct.pack("<Q", 2**25) + b
 
 hdf = b"\x89HDF\r\n\x1a\n"
 superblock = hdf + bytes([0, 0, 0, 0, 0, 8, 8, 0]) + struct.pack("<HHI", 4, 16, 0)
-superblock += struct.pack("<QQQQ", 0, 2**64 - 1, 100, 2**64 - 1) + struct.pack("<QQII16x", 0, 96, 0, 0)
+superblock += struct.pack("<QQQQ", 0, 2**64 - 1, 64, 2**64 - 1) + struct.pack("<QQII16x", 0, 96, 0, 0)
 bad("header_length.h5", superblock + struct.pack("<BBHII4x", 1, 0, 1, 1, 2**31), "header of")
 bad("address.h5", superblock.replace(struct.pack("<QQII16x", 0, 96, 0, 0), struct.pack("<QQII16x", 0, 2**61, 0, 0)), "outside the file")
-bad("cut.h5", superblock.replace(struct.pack("<Q", 100), struct.pack("<Q", 2**40)), "cut off")
+bad("cut.h5", superblock.replace(struct.pack("<Q", 64), struct.pack("<Q", 2**40)), "cut off")
 size = struct.pack("<HHB3x", 0x01, 8 + 16, 0) + bytes([1, 2, 0, 0, 0, 0, 0, 0]) + struct.pack("<QQ", 2**40, 2**40)
 kind = struct.pack("<HHB3x", 0x03, 24, 0) + bytes([0x11, 0x20, 31, 0]) + struct.pack("<IHHBBBBI4x", 4, 0, 32, 23, 8, 0, 23, 127)
 layout = struct.pack("<HHB3x", 0x08, 24, 0) + bytes([3, 1]) + struct.pack("<QQ6x", 0, 2**42)

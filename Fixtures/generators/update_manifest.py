@@ -16,6 +16,8 @@ MANIFEST = ROOT / "manifest.json"
 
 # Folder or file under Fixtures, generator, what it proves. The longest matching prefix counts.
 RULES = [
+    ("quality/", "generators/llama_quantize_quality.py",
+     "what llama-quantize loses on kjv-llama, to stay below at the same bytes"),
     ("gguf/good/llama-split", "generators/make_gguf_fixtures.py", "parts written by llama-gguf-split are read, and written alike"),
     ("gguf/good/python-split", "generators/make_gguf_fixtures.py", "parts written by gguf-py are read, and written alike"),
     ("gguf/good/", "generators/make_gguf_fixtures.py", "files written by gguf-py are read, and written byte for byte"),

@@ -45,7 +45,10 @@ static void attention_backward(const void *arguments, size_t index, void *scratc
       mean /= total;
       memset(dq, 0, kd * sizeof(float));
       for (size_t j = from; j <= t; j++) {
-        float share = probability[j] / total, ds = share * (slope[j] - mean) * p->scale;
+        float share = probability[j] / total;
+        // Most keys get next to nothing: their part of any sum is lost in its rounding, and denormals are slow.
+        if (share < 0x1p-30f) continue;
+        float ds = share * (slope[j] - mean) * p->scale;
         add_row(dq, keys + j * kStride, ds, kd);
         add_row(dKeys + j * kStride, q, ds, kd);
         add_row(dValues + j * vStride, gradient, share, vd);

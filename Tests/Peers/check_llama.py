@@ -61,7 +61,7 @@ def masked_head(states, folder):
     output = find(
         "cls.predictions.decoder.weight", "lm_head.decoder.weight", "bert.embeddings.word_embeddings.weight",
         "roberta.embeddings.word_embeddings.weight")
-    return x @ output.T + find("cls.predictions.bias", "lm_head.bias")
+    return x @ output.T + find("cls.predictions.decoder.bias", "cls.predictions.bias", "lm_head.bias")
 
 
 def check(name, kind, quern, runner, scratch):

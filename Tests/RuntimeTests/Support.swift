@@ -4,6 +4,7 @@ import Kernels
 import ModelTesting
 import Passes
 import Runtime
+import Testing
 
 func processor(_ kernels: Kernels = .best(), threads: Int = 2) -> Processor {
   Processor(kernels: kernels, pool: WorkerPool(threads: threads))
@@ -66,7 +67,8 @@ func bits(_ values: [String: [Float]]) -> [String: [UInt32]] { values.mapValues 
 extension OpenedModel {
   /// The model as a recipe would store it, without a file.
   func packed(_ recipe: String) throws -> Model {
-    let plan = try RecipeBook()[recipe].plan(for: model)
+    let book = try RecipeBook()
+    let plan = try #require(book[recipe]).plan(for: model)
     return try Pipeline([ChangeFormats(plan, kernels: .best())]).run(model)
   }
 }
