@@ -14,9 +14,7 @@ extension BlockRunner {
     if case .latent(let latent) = attention.projection {
       attend(normed, latent, projected, layer, context, into: attended)
     } else {
-      let query = projected.columns(0..<heads.queryWidth)
-      let key = projected.columns(heads.queryWidth..<heads.queryWidth + heads.keyWidth)
-      let value = projected.columns(heads.queryWidth + heads.keyWidth..<projected.columns)
+      let (query, key, value) = parts(of: projected, attention)
       project(normed, other, attention.projection, projected, query, key, value)
       if let norm = attention.queryNorm { norm.norm.apply(query, parts: norm.parts, into: query, on: processor) }
       if let norm = attention.keyNorm { norm.norm.apply(key, parts: norm.parts, into: key, on: processor) }
@@ -32,6 +30,23 @@ extension BlockRunner {
     }
     input.set(attended)
     attention.output.apply(input, into: out, accumulate: accumulate, on: processor)
+  }
+
+  /// Where queries, keys and values go: beside each other from a fused product, else one behind the other.
+  private func parts(of projected: Matrix, _ attention: SelfAttention) -> (query: Matrix, key: Matrix, value: Matrix) {
+    let widths = [attention.heads.queryWidth, attention.heads.keyWidth, attention.heads.valueWidth]
+    var parts: [Matrix] = []
+    var start = 0
+    for width in widths {
+      if case .fused = attention.projection {
+        parts.append(projected.columns(start..<start + width))
+      } else {
+        let floats = projected.floats[start * projected.rows..<(start + width) * projected.rows]
+        parts.append(Matrix(floats, rows: projected.rows, columns: width))
+      }
+      start += width
+    }
+    return (parts[0], parts[1], parts[2])
   }
 
   private func project(

@@ -10,21 +10,25 @@ extension BlockRunner {
   }
 
   func run(_ dense: DenseFeedForward, _ x: Matrix, into out: Matrix, accumulate: Bool) {
-    let hidden = Matrix(buffers.hidden, rows: x.rows, columns: dense.hiddenWidth)
-    let activated = hidden.columns(0..<dense.innerWidth)
+    let inner = dense.innerWidth
     input.set(x)
+    let activated: Matrix
     switch dense.input {
     case .plain(let up):
+      activated = Matrix(buffers.hidden, rows: x.rows, columns: inner)
       up.apply(input, into: activated, on: processor)
       processor.activate(dense.activation, activated, into: activated)
     case .gated(let gate, let up):
-      let other = hidden.columns(dense.innerWidth..<hidden.columns)
+      // One behind the other: rows that lie twice as far apart would share cache sets.
+      activated = Matrix(buffers.hidden, rows: x.rows, columns: inner)
+      let other = Matrix(buffers.hidden[x.rows * inner..<2 * x.rows * inner], rows: x.rows, columns: inner)
       processor.multiply(input, [gate.product(into: activated), up.product(into: other)])
       processor.gate(dense.activation, activated, times: other, into: activated)
     case .fused(let both):
+      let hidden = Matrix(buffers.hidden, rows: x.rows, columns: 2 * inner)
       both.apply(input, into: hidden, on: processor)
-      let other = hidden.columns(dense.innerWidth..<hidden.columns)
-      processor.gate(dense.activation, activated, times: other, into: activated)
+      activated = hidden.columns(0..<inner)
+      processor.gate(dense.activation, activated, times: hidden.columns(inner..<2 * inner), into: activated)
     }
     input.set(activated)
     dense.down.apply(input, into: out, accumulate: accumulate, on: processor)

@@ -2,7 +2,9 @@ import Catalog
 import Kernels
 
 /// The weights of one block. Which norms there are, and where, is what the model has tensors for.
-struct TransformerBlock: Sendable {
+///
+/// A class, for a copy would count up dozens of references, once for each layer and token.
+final class TransformerBlock: Sendable {
   /// Before attention; absent where attention takes the state as it is.
   let attentionNorm: Norm?
   let attention: SelfAttention
