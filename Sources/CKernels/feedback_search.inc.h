@@ -212,10 +212,10 @@ INLINE void k_search(feedback_grid g, const quern_feedback *a, size_t first, con
   }
   d = d / (g.isAffine ? g.scaleHigh : g.scaleLow);
   dmin = dmin / g.scaleHigh;
-  best->loss = f32x16_splat(__builtin_inff());
   for (int round = 0; round < 3; round++) {
     block_try now = {.d = f32x16_to_half_grid(d), .dmin = f32x16_to_half_grid(dmin)};
     k_try(g, a, first, base, target, &now, &d, &dmin);
-    try_keep(g, best, &now);
+    if (round == 0) *best = now;  // also where the loss is not a number
+    else try_keep(g, best, &now);
   }
 }

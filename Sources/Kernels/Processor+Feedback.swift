@@ -176,15 +176,36 @@ extension Processor {
     outputGradient: Matrix, into gradients: (query: Matrix, key: Matrix, value: Matrix)
   ) {
     let tokens = query.rows
-    precondition(tokens <= Int(QUERN_SCRATCH_BYTES) / 8, "too many tokens at once")
+    precondition(tokens <= Int(QUERN_BACKWARD_TOKENS), "too many tokens at once")
     for (matrix, other) in [(query, gradients.query), (key, gradients.key), (value, gradients.value)] {
       precondition(matrix.rows == tokens && matrix.stride == matrix.columns && other.stride == matrix.columns)
       precondition(other.rows == tokens && other.columns == matrix.columns)
     }
+    let (keyDim, valueDim) = (query.columns / heads, value.columns / kvHeads)
+    // What each query head gives its keys and values.
+    let shared = heads > kvHeads
+    let keys = shared ? Matrix(rows: tokens, columns: heads * keyDim) : gradients.key
+    let values = shared ? Matrix(rows: tokens, columns: heads * valueDim) : gradients.value
     let arguments = unsafe quern_attention_backward(
-      q: query.base, k: key.base, v: value.base, dOut: outputGradient.base, dq: gradients.query.base,
-      dk: gradients.key.base, dv: gradients.value.base, tokens: tokens, heads: heads, kvHeads: kvHeads,
-      keyDim: query.columns / heads, valueDim: value.columns / kvHeads, window: slidingWindow ?? 0, scale: scale)
-    unsafe pool.run(kernels.table.pointee.feedback.pointee.attentionBackward, arguments, tasks: kvHeads)
+      q: query.base, k: key.base, v: value.base, dOut: outputGradient.base, dq: gradients.query.base, dk: keys.base,
+      dv: values.base, tokens: tokens, heads: heads, kvHeads: kvHeads, keyDim: keyDim, valueDim: valueDim,
+      window: slidingWindow ?? 0, scale: scale)
+    unsafe pool.run(kernels.table.pointee.feedback.pointee.attentionBackward, arguments, tasks: heads)
+    guard shared else { return }
+    for (each, sum, dim) in [(keys, gradients.key, keyDim), (values, gradients.value, valueDim)] {
+      pool.run(tasks: tokens) { token in
+        each[token].withSpan { each in
+          sum[token].withMutableSpan { sum in
+            for column in 0..<sum.count {
+              // Heads that share a key-value head lie one behind the other.
+              let first = column / dim * (heads / kvHeads) * dim + column % dim
+              var total = each[first]
+              for head in 1..<heads / kvHeads { total += each[first + head * dim] }
+              sum[column] = total
+            }
+          }
+        }
+      }
+    }
   }
 }

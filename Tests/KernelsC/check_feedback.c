@@ -122,16 +122,16 @@ static void checkAttentionGradient(const contest *c) {
     size_t tokens = 1 + step * 5, kvHeads = 1 + step % 2, heads = kvHeads * (1 + step % 3), dim = step % 2 ? 24 : 16;
     startCase("%zu tokens, %zu heads of %zu", tokens, heads, dim);
     float *in[4], *out[2][3];
-    size_t sizes[4] = {tokens * heads * dim, tokens * kvHeads * dim, tokens * kvHeads * dim, tokens * heads * dim};
+    size_t size = tokens * heads * dim, sizes[4] = {size, tokens * kvHeads * dim, tokens * kvHeads * dim, size};
     for (int i = 0; i < 4; i++) fillFloats(in[i] = floatsOf(sizes[i]), sizes[i], patternNormal);
     const quern_kernels *both[2] = {c->generic, c->table};
     for (int i = 0; i < 2; i++) {
-      for (int j = 0; j < 3; j++) out[i][j] = floatsOf(sizes[j]);
+      for (int j = 0; j < 3; j++) out[i][j] = floatsOf(size);
       quern_attention_backward arguments = {in[0],      in[1],  in[2], in[3],   out[i][0], out[i][1], out[i][2],
                                             tokens,     heads,  kvHeads, dim,   dim,       step % 3 ? 0 : 4, 0.25f};
-      for (size_t head = 0; head < kvHeads; head++) both[i]->feedback->attentionBackward(&arguments, head, scratchArea());
+      for (size_t head = 0; head < heads; head++) both[i]->feedback->attentionBackward(&arguments, head, scratchArea());
     }
-    for (int j = 0; j < 3; j++) sameFloats("gradient", out[0][j], out[1][j], 1, sizes[j], sizes[j], 0);
+    for (int j = 0; j < 3; j++) sameFloats("gradient", out[0][j], out[1][j], 1, size, size, 0);
     releaseBuffers();
   }
   finishFunction();

@@ -71,8 +71,10 @@ typedef struct quern_solve {
 } quern_solve;
 
 // The gradient of out = softmax(q kᵀ scale) v, causal, for one sequence from position 0: from dOut to dq, dk, dv.
-// Rows are tokens: q, dq [tokens, heads · keyDim]; k, dk [tokens, kvHeads · keyDim]; v, dv [tokens, kvHeads · valueDim];
-// dOut [tokens, heads · valueDim]. At most QUERN_SCRATCH_BYTES / 8 tokens. Shares: kvHeads.
+// Rows are tokens: q, dq [tokens, heads · keyDim]; k [tokens, kvHeads · keyDim]; v [tokens, kvHeads · valueDim];
+// dOut [tokens, heads · valueDim]. dk [tokens, heads · keyDim] and dv [tokens, heads · valueDim] are what each query head
+// gives its keys and values, to be added up over the heads that share them. Shares: heads.
+enum { QUERN_BACKWARD_TOKENS = 8192 };  // at most
 typedef struct quern_attention_backward {
   const float *q, *k, *v, *dOut;
   float *dq, *dk, *dv;
