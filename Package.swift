@@ -66,7 +66,7 @@ let package = Package(
     // 5–6
     layer("Passes", uses: ["Bytes", "IR", "Codecs", "Catalog", "Kernels"]),
     layer("Footprint", uses: ["Bytes", "IR", "Catalog"]),
-    layer("Calibration", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog", "Passes"]),
+    layer("Calibration", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog", "Passes", "Runtime"]),
     layer("Runtime", uses: ["Bytes", "IR", "Kernels", "Codecs", "Catalog"]),
     // 7
     layer(

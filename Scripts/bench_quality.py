@@ -123,7 +123,7 @@ class Peer:
             self.path(f"logits-{self.setup['model'][:8]}-{self.setup['evaluation'][:8]}.kld"),
             lambda part: self.perplexity(self.gguf, "--kl-divergence-base", part))
         # On a busy machine it may end before its log has written the last lines.
-        for _ in range(5):
+        for _ in range(15):
             text = self.perplexity(gguf, "--kl-divergence-base", base, "--kl-divergence")
             if re.search(r"Same top p\s*:", text):
                 break

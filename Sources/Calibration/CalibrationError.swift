@@ -1,10 +1,14 @@
 public import Bytes
 public import Catalog
+public import Runtime
 
 /// Why a model cannot be calibrated.
 public enum CalibrationError: Error, Sendable, CustomStringConvertible {
   case file(FileError)
   case catalog(CatalogError)
+  case runtime(RuntimeError)
+  /// Layers that share weights have no inputs of their own.
+  case sharedLayers
   case missingTensor(ByteString)
   /// A block holds what the calibration's own forward pass does not compute.
   case unsupported(tensor: ByteString)
@@ -18,6 +22,8 @@ public enum CalibrationError: Error, Sendable, CustomStringConvertible {
     switch self {
     case .file(let error): "\(error)"
     case .catalog(let error): "\(error)"
+    case .runtime(let error): "\(error)"
+    case .sharedLayers: "this model's layers share their weights, which cannot be calibrated yet; leave --calibrate away"
     case .missingTensor(let name): "tensor \(name) is missing"
     case .unsupported(let name):
       "\(name) belongs to a kind of block that calibration cannot run yet; leave --calibrate away"

@@ -55,6 +55,14 @@ final class DecoderBlock {
   /// Likewise.
   var biases: [LinearRole: Floats]
 
+  /// Whether a model with this tensor has blocks of this kind, as far as the name tells.
+  static func knows(_ name: ByteString) -> Bool {
+    guard name.hasPrefix("blk.") else { return true }
+    let kind = name.text.split(separator: ".").dropFirst(2).joined(separator: ".")
+    return kind == "attn_norm.weight" || kind == "ffn_norm.weight"
+      || LinearRole.allCases.contains { kind == "\($0.rawValue).weight" || kind == "\($0.rawValue).bias" }
+  }
+
   /// Reads the norms and biases; the matrices come through `weights`.
   init(layer: Int, from reader: WeightReader) throws(CalibrationError) {
     let prefix = ByteString("blk.\(layer).")

@@ -2,6 +2,7 @@ public import Bytes
 public import Catalog
 public import IR
 public import Kernels
+import Runtime
 
 /// Runs a model on text and sums the squares of what goes into each linear layer: what llama-imatrix measures, without
 /// the logits that it computes beside them.
@@ -9,14 +10,12 @@ public import Kernels
 /// Memory: the residual stream of all tokens (4 · width bytes each) and one block's weights.
 public struct ImportanceCollector {
   private let model: Model
-  private let configuration: TransformerConfiguration
+  private let graph: Graph
   private let processor: Processor
 
-  public init(_ model: Model, graph: Graph, processor: Processor) throws(CalibrationError) {
-    do { configuration = try TransformerConfiguration(calibrating: model.hyperparameters, graph: graph) } catch {
-      throw .catalog(error)
-    }
+  public init(_ model: Model, graph: Graph, processor: Processor) {
     self.model = model
+    self.graph = graph
     self.processor = processor
   }
 
@@ -28,45 +27,64 @@ public struct ImportanceCollector {
   public func run(
     _ windows: [[Int]], text: ByteString, includesHead: Bool, progress: (Int) -> Void = { _ in }
   ) throws(CalibrationError) -> Importance {
-    guard let tokens = windows.first?.count, tokens > 0 else {
-      throw .textTooShort(tokens: 0, window: configuration.contextLength)
-    }
-    precondition(windows.allSatisfy { $0.count == tokens }, "windows of several lengths")
-    let reader = WeightReader(model: model, processor: processor)
-    let runner = BlockRunner(configuration, tokens: tokens, processor: processor)
-    let states = TokenStates(windowCount: windows.count, tokens: tokens, width: configuration.width)
-    try states.fill(windows, from: model, reader)
-    let squares = MatrixSums(processor)
-    let counts = [Float(windows.count * tokens)]
-    var importance = Importance(datasets: [text], chunkCount: windows.count, chunkSize: tokens)
-    for layer in 0..<configuration.layerCount {
-      let block = try DecoderBlock(layer: layer, from: reader)
-      for role in LinearRole.allCases {
-        block.weights[role] = WeightMatrix(try reader.matrix(role.tensorName(layer: layer)))
+    guard let tokens = windows.first?.count, tokens > 0 else { throw .textTooShort(tokens: 0, window: 0) }
+    let squares = ChannelSquares(processor)
+    do throws(RuntimeError) {
+      let transformer = try LayerwiseTransformer(model, graph: graph, windows: windows, processor: processor)
+      let states = TokenStates(windowCount: windows.count, tokens: tokens, width: transformer.width)
+      try transformer.embed(from: model) { states[$0] }
+      var last: LayerwiseTransformer.Layer?
+      for index in 0..<transformer.layerCount {
+        let layer = try transformer.layer(index, from: model)
+        for window in windows.indices {
+          transformer.run(layer, window: window, on: states[window]) {
+            squares.add($0, to: $1)
+            return true
+          }
+        }
+        last = layer
+        progress(index + 1)
       }
-      var sums = [[Double]](repeating: [], count: BlockInput.allCases.count)
-      for window in windows.indices {
-        runner.run(block, on: states[window]) { input in
-          squares.add(runner.matrix(of: input), toColumns: &sums[input.index])
+      if includesHead, model["output.weight"] != nil, let last {
+        for window in windows.indices {
+          squares.add(
+            transformer.finalState(last, states[window]), to: [TensorPart(tensor: "output.weight")])
         }
       }
-      for role in LinearRole.allCases {
-        let name = role.tensorName(layer: layer)
-        let values = sums[role.input.index].map(Float.init)
-        guard values.allSatisfy(\.isFinite) else { throw .notFinite(tensor: name) }
-        importance[name] = .init(sums: values, counts: counts)
+    } catch { throw .runtime(error) }
+    return try squares.importance(Importance(datasets: [text], chunkCount: windows.count, chunkSize: tokens))
+  }
+}
+
+/// Σ x² for each channel of each matrix, in the order in which inputs came.
+private final class ChannelSquares {
+  private let sums: MatrixSums
+  private var values: [ByteString: [[Double]]] = [:]
+  private var counts: [ByteString: [Int]] = [:]
+
+  init(_ processor: Processor) { sums = MatrixSums(processor) }
+
+  func add(_ input: Matrix, to readers: [TensorPart]) {
+    guard let first = readers.first else { return }
+    var total: [Double] = []
+    sums.add(input, toColumns: &total)
+    for reader in readers {
+      if values[reader.tensor] == nil {
+        values[reader.tensor] = Array(repeating: [Double](repeating: 0, count: total.count), count: first.count)
+        counts[reader.tensor] = Array(repeating: 0, count: reader.count)
       }
-      progress(layer + 1)
+      counts[reader.tensor]?[reader.index] += input.rows
+      for channel in total.indices { values[reader.tensor]?[reader.index][channel] += total[channel] }
     }
-    if includesHead, model["output.weight"] != nil {
-      let norm = try reader.vector("output_norm.weight")
-      var sums: [Double] = []
-      for window in windows.indices {
-        runner.norm(states[window], norm)
-        squares.add(runner.normed, toColumns: &sums)
-      }
-      importance["output.weight"] = .init(sums: sums.map(Float.init), counts: counts)
+  }
+
+  func importance(_ empty: Importance) throws(CalibrationError) -> Importance {
+    var result = empty
+    for (name, channels) in values {
+      let all = channels.joined().map(Float.init)
+      guard all.allSatisfy(\.isFinite) else { throw .notFinite(tensor: name) }
+      result[name] = .init(sums: all, counts: (counts[name] ?? []).map(Float.init))
     }
-    return importance
+    return result
   }
 }

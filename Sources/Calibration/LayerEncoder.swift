@@ -46,6 +46,17 @@ public struct EncodedTensor: Sendable {
   }
 }
 
+extension EncodedTensor {
+  /// From rows of it, in order; the output error is their mean.
+  init(joining parts: [EncodedTensor], of name: ByteString, _ format: BlockFormat) {
+    let errors = parts.compactMap(\.outputError)
+    self.init(
+      name: name, format: format, bytes: parts.flatMap(\.bytes),
+      outputError: errors.isEmpty ? nil : errors.reduce(0, +) / Double(errors.count),
+      statistics: parts.reduce(into: RecodeStatistics()) { $0 += $1.statistics })
+  }
+}
+
 /// What the inputs x̂ that quantized layers make lack of those that they should be, x, summed over tokens.
 struct InputCorrection {
   /// Σ x̂ (x − x̂)ᵀ [columns, columns]
@@ -78,6 +89,21 @@ struct LayerEncoder {
     return EncodedTensor(
       name: tensor.name, format: format, bytes: blocks.bytes,
       outputError: error / max(statistics.squaredSum * hessian.scale, 1e-300), statistics: statistics)
+  }
+
+  /// The same of a whole tensor, a part of its rows at a time: a large vocabulary is never in memory as floats.
+  func encodeSlabs(
+    _ tensor: TensorRef, as format: BlockFormat, hessian: InputHessian, correction: InputCorrection?,
+    _ reader: WeightReader
+  ) throws(CalibrationError) -> EncodedTensor {
+    let slab = 4096
+    var parts: [EncodedTensor] = []
+    for first in stride(from: 0, to: tensor.shape.rows, by: slab) {
+      let weights = try reader.matrix(tensor, rows: first..<min(first + slab, tensor.shape.rows))
+      parts.append(
+        encode(tensor, as: format, weights: weights, hessian: hessian, correction: correction, decoded: nil))
+    }
+    return EncodedTensor(joining: parts, of: tensor.name, format)
   }
 
   /// The same onto groups that GPU libraries pack.

@@ -4,9 +4,6 @@ import IR
 import Kernels
 
 extension LayerwiseQuantizer {
-  /// Rows that are encoded at once, so that a large vocabulary is never in memory as floats.
-  private static var slab: Int { 4096 }
-
   /// The embedding's rows as they are, or as the plan's plain encoder leaves them.
   func fillPlainly(_ states: TokenStates, encoded: Bool = false) throws(CalibrationError) {
     guard var tensor = model["token_embd.weight"] else { throw .missingTensor("token_embd.weight") }
@@ -73,16 +70,6 @@ extension LayerwiseQuantizer {
     _ name: ByteString, hessian: InputHessian, correction: InputCorrection?
   ) throws(CalibrationError) -> EncodedTensor {
     guard let tensor = model[name], let format = plan[name] else { throw .missingTensor(name) }
-    var parts: [EncodedTensor] = []
-    for first in stride(from: 0, to: tensor.shape.rows, by: Self.slab) {
-      let rows = first..<min(first + Self.slab, tensor.shape.rows)
-      let weights = try reader.matrix(tensor, rows: rows)
-      parts.append(
-        encoder.encode(tensor, as: format, weights: weights, hessian: hessian, correction: correction, decoded: nil))
-    }
-    return EncodedTensor(
-      name: name, format: format, bytes: parts.flatMap(\.bytes),
-      outputError: parts.compactMap(\.outputError).reduce(0, +) / Double(max(1, parts.count)),
-      statistics: parts.reduce(into: RecodeStatistics()) { $0 += $1.statistics })
+    return try encoder.encodeSlabs(tensor, as: format, hessian: hessian, correction: correction, reader)
   }
 }

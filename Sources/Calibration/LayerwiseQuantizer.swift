@@ -9,7 +9,7 @@ public import Passes
 ///
 /// One block's weights are in memory at a time, with the residual stream of every calibration token (twice where the
 /// targets are sequential). The results do not depend on threads or instruction set.
-public final class LayerwiseQuantizer {
+public final class LayerwiseQuantizer: ModelQuantizer {
   let model: Model
   let plan: [ByteString: BlockFormat]
   /// The grids of matrices that are packed for GPU libraries.
@@ -96,7 +96,7 @@ public final class LayerwiseQuantizer {
   /// Encodes everything in `encodedNames`; `finished` takes each group of tensors as it is done. `progress` counts
   /// blocks.
   public func run(
-    finished: ([EncodedTensor]) throws(FileError) -> Void, progress: (Int) -> Void = { _ in }
+    finished: ([EncodedTensor]) throws(FileError) -> Void, progress: (Int) -> Void
   ) throws(CalibrationError) {
     let tokens = windows[0].count
     let runner = BlockRunner(configuration, tokens: tokens, processor: processor)

@@ -103,7 +103,7 @@ public struct ConversionJob: Sendable {
   ///   - companions: complete files that get their names together with the output, made once it is known.
   public func write(
     to path: FilePath, overwrites: Bool, maximumShardBytes: Int?, pool: WorkerPool,
-    calibration: LayerwiseQuantizer? = nil,
+    calibration: (any ModelQuantizer)? = nil,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
     progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(ConversionError) -> ConversionResult {
@@ -176,7 +176,7 @@ public struct ConversionJob: Sendable {
 
   /// Writes what is there, then what calibration computes, block by block.
   private func write(
-    _ parts: [(layout: FileLayout, file: AtomicFile)], _ streamer: TensorStreamer, _ calibration: LayerwiseQuantizer?
+    _ parts: [(layout: FileLayout, file: AtomicFile)], _ streamer: TensorStreamer, _ calibration: (any ModelQuantizer)?
   ) throws -> [ByteString: EncodedTensor] {
     var open: [TensorStreamer.OpenFile] = []
     for part in parts { open.append(try TensorStreamer.OpenFile(part.layout, part.file)) }

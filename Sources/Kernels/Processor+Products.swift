@@ -29,6 +29,7 @@ extension Processor {
     _ input: ProductInput, _ weights: WeightMatrix, into out: Matrix, bias: Floats? = nil, accumulate: Bool = false
   ) {
     guard input.matrix.rows > 0 else { return }
+    guard input.announce([weights]) else { return }
     let arguments = unsafe description(input, Product(weights, into: out, bias: bias, accumulate: accumulate))
     unsafe pool.run(kernels.math.multiply, arguments, tasks: Self.tasks(arguments))
   }
@@ -36,6 +37,7 @@ extension Processor {
   /// The same for several matrices at once (query, key and value; gate and up), which saves waiting in between.
   public func multiply(_ input: ProductInput, _ products: [Product]) {
     guard input.matrix.rows > 0, !products.isEmpty else { return }
+    guard input.announce(products.map(\.weights)) else { return }
     let arguments = unsafe products.map { unsafe description(input, $0) }
     unsafe pool.run(kernels.math.multiply, all: arguments, tasks: Self.tasks)
   }

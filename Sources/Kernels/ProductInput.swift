@@ -12,6 +12,18 @@ import CKernels
   private var floatsAreCurrent = false
   private var codesAreCurrent = false
 
+  /// Sees the input of every product, with the matrices that it is multiplied with, before that happens; after it has
+  /// returned false, nothing is computed any more until another one is set.
+  public var observer: ((Matrix, [WeightMatrix]) -> Bool)? { didSet { isStopped = false } }
+  private var isStopped = false
+
+  /// Whether the products are to be computed.
+  func announce(_ weights: @autoclosure () -> [WeightMatrix]) -> Bool {
+    guard let observer else { return true }
+    if !isStopped { isStopped = !observer(matrix, weights()) }
+    return !isStopped
+  }
+
   /// Room for `tokens` · `columns` elements at most (allocated when first needed).
   public init(tokens: Int, columns: Int) {
     capacity = tokens * columns

@@ -27,7 +27,7 @@ struct CalibrationOptions: ParsableArguments {
   var method: Method = .sequential
 
   @Option(help: "Tokens of the text to use, spread over all of it.")
-  var calibrationTokens = 65536
+  var calibrationTokens = 32768
 
   @Option(help: "Tokens per calibration window (default: the model's own context, at most 512).")
   var calibrationContext: Int?
@@ -72,9 +72,11 @@ struct CalibrationOptions: ParsableArguments {
     return (0..<wanted).map { all[$0 * all.count / wanted] }
   }
 
-  /// The gradient's covariances, from as many windows at a time as fit the memory set aside.
+  /// The gradient's covariances where they can be had, from as many windows at a time as fit the memory set aside.
   func fisher(_ opened: OpenedModel, _ windows: [[Int]], _ processor: Processor, isQuiet: Bool) throws -> Fisher? {
-    guard fisherMegabytes > 0, let context = windows.first?.count else { return nil }
+    guard fisherMegabytes > 0, let context = windows.first?.count,
+      FisherEstimator.supports(opened.model, graph: opened.architecture.graph)
+    else { return nil }
     do {
       let estimator = try FisherEstimator(opened.model, graph: opened.architecture.graph, processor: processor)
       // Weights are wanted for all tokens; for covariances some are enough.
@@ -97,7 +99,7 @@ struct CalibrationOptions: ParsableArguments {
 
   func quantizer(
     _ opened: OpenedModel, plan: QuantizationPlan, windows: [[Int]], fisher: Fisher?, processor: Processor
-  ) throws -> LayerwiseQuantizer {
+  ) throws -> any ModelQuantizer {
     var settings = FeedbackSettings()
     settings.damping = damping
     settings.sweeps = sweeps
@@ -106,7 +108,7 @@ struct CalibrationOptions: ParsableArguments {
     settings.fitsResidual = residualTargets
     settings.scalesActivations = activationScaling
     do {
-      return try LayerwiseQuantizer(
+      return try makeModelQuantizer(
         opened.model, graph: opened.architecture.graph, plan: plan, windows: windows, fisher: fisher,
         settings: settings, processor: processor)
     } catch { throw ConversionError.calibration(path: opened.checkpoint.path, error) }

@@ -54,7 +54,7 @@ struct OutputOptions: ParsableArguments {
   ///   - warnings: more of them, known from the result.
   ///   - afterwards: runs once the output has its name; what it returns is reported with the rest.
   func perform(
-    _ job: ConversionJob, label: String, calibration: LayerwiseQuantizer? = nil, processor: Processor, asJSON: Bool,
+    _ job: ConversionJob, label: String, calibration: (any ModelQuantizer)? = nil, processor: Processor, asJSON: Bool,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
     warnings: (ConversionResult) -> [String] = { _ in [] },
     afterwards: (ConversionResult) throws -> (text: String, json: JSONObject)? = { _ in nil }

@@ -95,7 +95,7 @@ private func normedEmbeddings(_ kjv: Kjv) throws -> [[Double]] {
   func importances() throws {
     let kjv = try Kjv(calibrationWindows: 3, evaluationWindows: 1)
     let graph = kjv.opened.architecture.graph
-    let collector = try ImportanceCollector(kjv.opened.model, graph: graph, processor: processor)
+    let collector = ImportanceCollector(kjv.opened.model, graph: graph, processor: processor)
     let importance = try collector.run(kjv.calibration, text: "calib.txt", includesHead: true)
     #expect(importance.entries.count == 6 * 7 + 1)
     #expect(importance.chunkCount == 3 && importance.chunkSize == 256)

@@ -10,6 +10,8 @@ struct WeightLoader {
   let processor: Processor
   let arithmetic: Arithmetic
   let progress: @Sendable (Int) -> Void
+  /// Remembers which tensor a matrix came from, where someone wants to know.
+  var parts: TensorParts?
   /// What the names of all tensors begin with: `blk.3.`.
   private(set) var prefix = ""
 
@@ -50,6 +52,7 @@ struct WeightLoader {
     let matrix = WeightMatrix(
       rows: tensor.shape.rows, columns: tensor.shape.columns, storage: try storage(of: tensor))
     try fill([matrix], from: tensor)
+    parts?.add([matrix], of: tensor)
     return matrix
   }
 
@@ -64,6 +67,7 @@ struct WeightLoader {
     let stack = StackedWeights(
       count: count, rows: tensor.shape.rows / count, columns: tensor.shape.columns, storage: try storage(of: tensor))
     try fill(stack.matrices, from: tensor)
+    parts?.add(stack.matrices, of: tensor)
     return stack
   }
 
@@ -118,6 +122,7 @@ struct WeightLoader {
     let rowsPerSlab = max(16, Self.slabByteCount / max(1, tensor.rowByteCount) / 16 * 16)
     let slabs = (rows + rowsPerSlab - 1) / rowsPerSlab
     let failure = Mutex<FileError?>(nil)
+    let progress = progress
     processor.pool.run(tasks: matrices.count * slabs) { index in
       guard failure.withLock({ $0 == nil }) else { return }
       let start = index % slabs * rowsPerSlab

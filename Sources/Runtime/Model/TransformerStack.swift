@@ -5,9 +5,9 @@ import Kernels
 struct TransformerStack: Sendable {
   let configuration: TransformerConfiguration
   let embedding: InputEmbedding
-  let blocks: [TransformerBlock]
+  private(set) var blocks: [TransformerBlock]
   /// The block of each layer: some models use one several times.
-  let order: [Int]
+  private(set) var order: [Int]
   let outputNorm: Norm?
   /// T5's buckets of each layer, [buckets, heads]; of the first where a layer has none of its own.
   let buckets: [Matrix]
@@ -18,8 +18,10 @@ struct TransformerStack: Sendable {
 
   enum Role { case only, encoder, decoder }
 
+  /// `withoutBlocks`: they are brought in one at a time by `holding`.
   init(
-    _ role: Role, tokens: WeightMatrix, _ configuration: TransformerConfiguration, from loader: WeightLoader
+    _ role: Role, tokens: WeightMatrix, _ configuration: TransformerConfiguration, from loader: WeightLoader,
+    withoutBlocks: Bool = false
   ) throws(RuntimeError) {
     let loader =
       switch role {
@@ -35,7 +37,7 @@ struct TransformerStack: Sendable {
     var own: [Matrix?] = []
     for index in 0..<(order.max() ?? -1) + 1 {
       let scope = loader.scope("blk.\(index)")
-      blocks.append(try TransformerBlock(configuration, from: scope))
+      if !withoutBlocks { blocks.append(try TransformerBlock(configuration, from: scope)) }
       own.append(try scope.optionalTable("attn_rel_b.weight", columns: configuration.headCount))
     }
     self.blocks = blocks
@@ -57,6 +59,14 @@ struct TransformerStack: Sendable {
   }
 
   var layerCount: Int { order.count }
+
+  /// This stack with one block, which stands for every layer's.
+  func holding(_ block: TransformerBlock) -> TransformerStack {
+    var result = self
+    result.blocks = [block]
+    result.order = order.map { _ in 0 }
+    return result
+  }
 
   func block(ofLayer layer: Int) -> TransformerBlock { blocks[order[layer]] }
 

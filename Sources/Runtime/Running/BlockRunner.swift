@@ -31,12 +31,22 @@ final class BlockRunner {
     -> Matrix
   {
     for layer in 0..<stack.layerCount {
-      if stack.finalQuery != nil, layer == stack.layerCount - 1 {
-        stack.outputNorm?.apply(state, into: state, on: processor)
-      }
-      run(stack.block(ofLayer: layer), layer, state, context, finalPositions)
+      run(layer: layer, state, in: context, finalPositions: finalPositions)
       observer?(layer, state)
     }
+    return finalNorm(state)
+  }
+
+  /// Passes the state through one layer.
+  func run(layer: Int, _ state: Matrix, in context: BatchContext, finalPositions: [Int]) {
+    if stack.finalQuery != nil, layer == stack.layerCount - 1 {
+      stack.outputNorm?.apply(state, into: state, on: processor)
+    }
+    run(stack.block(ofLayer: layer), layer, state, context, finalPositions)
+  }
+
+  /// What the heads read, valid until the next batch.
+  func finalNorm(_ state: Matrix) -> Matrix {
     guard let norm = stack.outputNorm, stack.finalQuery == nil else { return state }
     let normed = Matrix(buffers.normed, rows: state.rows, columns: state.columns)
     norm.apply(state, into: normed, on: processor)

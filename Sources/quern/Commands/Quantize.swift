@@ -69,6 +69,11 @@ struct Quantize: ParsableCommand {
     {
       throw UsageError("\(packing.label) has no error feedback; leave --calibrate out")
     }
+    if allocation.isWanted, !FisherEstimator.supports(opened.model, graph: opened.architecture.graph) {
+      throw UsageError(
+        "what a type loses is measured for models with Llama's blocks only, not \(opened.model.family) yet: choose a "
+          + "recipe instead of --target-size, --bits or --max-kld")
+    }
     if plan.packing != nil, allocation.isWanted {
       throw UsageError("\(plan.recipe ?? "this plan") has one type for all; --target-size is for GGUF's block types")
     }
@@ -87,7 +92,7 @@ struct Quantize: ParsableCommand {
     }
     try planning.save(plan)
     if dryRun { return try show(plan, for: opened) }
-    var quantizer: LayerwiseQuantizer?
+    var quantizer: (any ModelQuantizer)?
     if let windows {
       quantizer = try calibration.quantizer(opened, plan: plan, windows: windows, fisher: fisher, processor: processor)
     }
