@@ -18,6 +18,11 @@ public enum CalibrationError: Error, Sendable, CustomStringConvertible {
   /// Activations overflowed: the model (or a quantized part of it) is damaged.
   case notFinite(tensor: ByteString)
 
+  /// What the runtime throws, as an error of calibration.
+  static func wrapping<T>(_ body: () throws(RuntimeError) -> T) throws(CalibrationError) -> T {
+    do { return try body() } catch { throw .runtime(error) }
+  }
+
   public var description: String {
     switch self {
     case .file(let error): "\(error)"

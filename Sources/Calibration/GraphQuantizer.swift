@@ -37,8 +37,8 @@ public final class GraphQuantizer: ModelQuantizer {
     guard let first = windows.first, windows.allSatisfy({ $0.count == first.count }), !first.isEmpty else {
       throw .textTooShort(tokens: 0, window: 0)
     }
-    do { transformer = try LayerwiseTransformer(model, graph: graph, windows: windows, processor: processor) } catch {
-      throw .runtime(error)
+    transformer = try CalibrationError.wrapping { () throws(RuntimeError) in
+      try LayerwiseTransformer(model, graph: graph, windows: windows, processor: processor)
     }
     if transformer.sharesLayers { throw .sharedLayers }
     self.model = model
@@ -93,7 +93,7 @@ public final class GraphQuantizer: ModelQuantizer {
   }
 
   private func load(_ layer: Int, from model: Model) throws(CalibrationError) -> LayerwiseTransformer.Layer {
-    do { return try transformer.layer(layer, from: model) } catch { throw .runtime(error) }
+    try CalibrationError.wrapping { () throws(RuntimeError) in try transformer.layer(layer, from: model) }
   }
 
   private func deliver(

@@ -163,14 +163,14 @@ struct CalibrationStreams {
     let (reference, quantized) = (states(), isSequential ? states() : nil)
     self.reference = reference
     self.quantized = quantized ?? reference
-    do {
+    try CalibrationError.wrapping { () throws(RuntimeError) in
       try transformer.embed(from: model) { reference[$0] }
       if let quantized {
         var rounded = model
         rounded.replaceTensors(model.tensors.map { $0.name.hasPrefix("blk.") ? $0 : plain($0) })
         try transformer.embed(from: rounded) { quantized[$0] }
       }
-    } catch { throw .runtime(error) }
+    }
   }
 
   /// Moves the streams past a layer.

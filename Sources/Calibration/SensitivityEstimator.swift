@@ -123,7 +123,7 @@ public struct SensitivityEstimator {
       guard let hessian = InputHessian(gram: gram, damping: settings.damping, on: processor) else {
         throw .notFinite(tensor: name)
       }
-      let shares = tokenShares(vocabularySize: tensor.shape.rows)
+      let shares = Self.tokenShares(windows, vocabularySize: tensor.shape.rows)
       var choices: [TensorChoices.Choice] = []
       for (codec, byteCount) in formats(of: tensor) {
         var loss = 0.0
@@ -141,7 +141,7 @@ public struct SensitivityEstimator {
   }
 
   /// How often each token is to be expected; those the text lacks share one occurrence each.
-  private func tokenShares(vocabularySize: Int) -> [Double] {
+  static func tokenShares(_ windows: [[Int]], vocabularySize: Int) -> [Double] {
     var counts = [Double](repeating: 1, count: vocabularySize)
     for window in windows { for token in window where token < vocabularySize { counts[token] += 1 } }
     let total = counts.reduce(0, +)

@@ -126,6 +126,31 @@ public final class LayerwiseTransformer {
   /// What the head reads of a window's state after the last layer. [tokens, width], valid until the layer's next run.
   public func finalState(_ layer: Layer, _ state: Matrix) -> Matrix { layer.runner.finalNorm(state) }
 
+  /// What turns final states into logits.
+  public final class Head {
+    fileprivate let language: LanguageHead
+    fileprivate let input: ProductInput
+
+    fileprivate init(_ language: LanguageHead, rows: Int) {
+      self.language = language
+      input = ProductInput(tokens: rows, columns: language.weights.columns)
+    }
+
+    public var vocabularySize: Int { language.weights.rows }
+  }
+
+  /// - Parameter model: this one, or the same with other tensors.
+  public func head(from model: Model) throws(RuntimeError) -> Head {
+    let loader = Self.loader(model, processor)
+    let tokens = try loader.matrix("token_embd.weight")
+    return Head(try LanguageHead(tokens: tokens, configuration, from: loader), rows: self.tokens)
+  }
+
+  /// Logits of some final states. out: [rows, vocabulary]
+  public func logits(_ head: Head, of states: Matrix, into out: Matrix) {
+    head.language.logits(of: states, input: head.input, hidden: nil, into: out, on: processor)
+  }
+
   /// One sequence from its beginning.
   private func context(_ window: [Int], _ cache: KeyValueCache) -> BatchContext {
     let prefix =

@@ -40,21 +40,33 @@ struct AllocationOptions: ParsableArguments {
   /// The plan with formats chosen by measured sensitivity where no --tensor decides.
   /// - Parameter fixedBytes: of the file besides its tensors.
   func allocate(
-    _ plan: QuantizationPlan, for opened: OpenedModel, windows: [[Int]], fisher: Fisher, overrides: [FormatOverride],
+    _ plan: QuantizationPlan, for opened: OpenedModel, windows: [[Int]], fisher: Fisher?, overrides: [FormatOverride],
     fixedBytes: Int, processor: Processor, isQuiet: Bool
   ) throws -> QuantizationPlan {
     let count = max(1, min(windows.count, sensitivityTokens / max(1, windows[0].count)))
-    let estimator = SensitivityEstimator(
-      opened.model, graph: opened.architecture.graph, windows: windows, count: count, fisher: fisher,
-      settings: FeedbackSettings(), processor: processor)
     let progress = Progress(
       "sensitivity", total: opened.model.hyperparameters.integer("block_count") ?? 0, unit: .blocks, isShown: !isQuiet)
     let measured: [TensorChoices]
-    do { measured = try estimator.run { _ in progress.advance(1) } } catch {
-      throw ConversionError.calibration(path: opened.checkpoint.path, error)
-    }
+    let (model, graph) = (opened.model, opened.architecture.graph)
+    do {
+      if let fisher {
+        measured = try SensitivityEstimator(
+          model, graph: graph, windows: windows, count: count, fisher: fisher, settings: FeedbackSettings(),
+          processor: processor
+        ).run { _ in progress.advance(1) }
+      } else {
+        measured = try ProbedSensitivity(
+          model, graph: graph, windows: (0..<count).map { windows[$0 * windows.count / count] },
+          settings: FeedbackSettings(), processor: processor
+        ).run { _ in progress.advance(1) }
+      }
+    } catch { throw ConversionError.calibration(path: opened.checkpoint.path, error) }
     progress.finish()
-    let free = measured.filter { tensor in !overrides.contains { $0.matches(tensor.name) } }
+    // What the recipe keeps as floats, routers for one, stays so.
+    let packed = Set(plan.steps.filter { $0.to.kind == .packed }.map(\.name))
+    let free = measured.filter { tensor in
+      packed.contains(tensor.name) && !overrides.contains { $0.matches(tensor.name) }
+    }
     let names = Set(free.map(\.name))
     let rest = plan.steps.filter { !names.contains($0.name) }.reduce(0) {
       $0 + ($1.to.byteCount(elements: $1.shape.columns) ?? 0) * $1.shape.rows

@@ -3,6 +3,7 @@ import Calibration
 import Catalog
 import Codecs
 import Conversion
+import Glibc
 import IR
 import Kernels
 import ModelTesting
@@ -115,7 +116,7 @@ import Testing
 
   @Test("on a Llama it loses about what the quantizer made for it does", arguments: [false, true])
   func llama(isSequential: Bool) throws {
-    let kjv = try Kjv(calibrationWindows: 12, evaluationWindows: 1)
+    let kjv = try Kjv(calibrationWindows: 6, evaluationWindows: 1)
     let graph = kjv.opened.architecture.graph
     var settings = FeedbackSettings()
     settings.isSequential = isSequential
@@ -135,7 +136,7 @@ import Testing
           name: tensor.name, shape: tensor.shape, format: encoded.format,
           source: MemoryTensorSource(bytes: encoded.bytes, rowByteCount: encoded.bytes.count / tensor.shape.rows))
       }
-      losses.append(try distance(kjv.opened.model, model, graph, Array(kjv.calibration.prefix(4))))
+      losses.append(try distance(kjv.opened.model, model, graph, Array(kjv.calibration.prefix(3))))
     }
     #expect(losses[1] < 1.1 * losses[0], "\(losses[1] / losses[0])")
   }
@@ -172,6 +173,49 @@ import Testing
       #expect(entry.sums.allSatisfy { $0 >= 0 })
     }
     #expect(importance["blk.0.attn_q.weight"]?.counts == [30])
+  }
+
+  @Test("what a divergence that was measured says of tensors is what the gradient says")
+  func probes() throws {
+    let kjv = try Kjv(calibrationWindows: 4, evaluationWindows: 1)
+    let (model, graph) = (kjv.opened.model, kjv.opened.architecture.graph)
+    let probed = try ProbedSensitivity(
+      model, graph: graph, windows: kjv.calibration, probeTokens: 256, settings: FeedbackSettings(),
+      processor: processor
+    ).run()
+    let predicted = try SensitivityEstimator(
+      model, graph: graph, windows: kjv.calibration, fisher: kjv.fisher(windows: 4), settings: FeedbackSettings(),
+      processor: processor
+    ).run()
+    #expect(Set(probed.map(\.name)) == Set(predicted.map(\.name)))
+    var logarithms: [Double] = []
+    for tensor in probed {
+      let other = try #require(predicted.first { $0.name == tensor.name })
+      for (a, b) in zip(tensor.choices, other.choices) {
+        #expect(a.format == b.format && a.byteCount == b.byteCount)
+        logarithms.append(abs(Glibc.log(a.loss / b.loss)))
+      }
+    }
+    // Each has the noise of a few hundred tokens.
+    let typical = logarithms.sorted()[logarithms.count / 2]
+    #expect(typical < Glibc.log(1.6), "\(Glibc.exp(typical))")
+  }
+
+  @Test("experts and latent attention have a price", arguments: ["mixtral", "deepseek-v3", "qwen3-moe", "gemma2"])
+  func probedFamilies(name: String) throws {
+    let opened = try openCase(name)
+    let choices = try ProbedSensitivity(
+      opened.model, graph: opened.architecture.graph, windows: windows(opened.model, count: 3, tokens: 12),
+      probeTokens: 24, settings: FeedbackSettings(), processor: processor
+    ).run()
+    #expect(choices.contains { $0.name.text.contains("attn") })
+    // Qwen's experts are too narrow here for any block.
+    #expect(choices.contains { $0.name.text.contains("ffn_down") } == (name != "qwen3-moe"))
+    for tensor in choices {
+      let losses = Dictionary(tensor.choices.map { ($0.format, $0.loss) }, uniquingKeysWith: { a, _ in a })
+      guard let few = losses[.iq4_NL], let many = losses[.q8_0] else { continue }
+      #expect(few > 0 && many < 0.1 * few, "\(tensor.name): \(few), \(many)")
+    }
   }
 
   @Test("layers that share their weights are refused by name")

@@ -69,10 +69,10 @@ struct Quantize: ParsableCommand {
     {
       throw UsageError("\(packing.label) has no error feedback; leave --calibrate out")
     }
-    if allocation.isWanted, !FisherEstimator.supports(opened.model, graph: opened.architecture.graph) {
+    if allocation.isWanted, !ProbedSensitivity.supports(opened.model, graph: opened.architecture.graph) {
       throw UsageError(
-        "what a type loses is measured for models with Llama's blocks only, not \(opened.model.family) yet: choose a "
-          + "recipe instead of --target-size, --bits or --max-kld")
+        "what a type loses is measured at the logits of decoders, and \(opened.model.family) is none: choose a recipe "
+          + "instead of --target-size, --bits or --max-kld")
     }
     if plan.packing != nil, allocation.isWanted {
       throw UsageError("\(plan.recipe ?? "this plan") has one type for all; --target-size is for GGUF's block types")
@@ -80,7 +80,7 @@ struct Quantize: ParsableCommand {
     var fisher: Fisher?
     if let windows {
       fisher = try calibration.fisher(opened, windows, processor, isQuiet: common.json)
-      if allocation.isWanted, let fisher {
+      if allocation.isWanted {
         let draft = try ConversionJob(
           opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(),
           kernels: processor.kernels)
