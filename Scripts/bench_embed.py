@@ -144,4 +144,5 @@ def main():
     sys.exit("bench: a cosine is below its bound" if failed else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
