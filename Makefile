@@ -59,6 +59,14 @@ oracle: build ## What llama.cpp allocates beside what we say, model, KV and comp
 check-llama: build ## The conformance cases through llama.cpp: does it load our GGUFs, and compute the same (needs make peers)
 	@.peers/venv/bin/python Tests/Peers/check_llama.py .build/release/quern
 
+.PHONY: check-rxnmapper
+check-rxnmapper: build ## rxnmapper's masked tokens beside transformers' (needs make models)
+	@$(PYTHON) Tests/Peers/check_rxnmapper.py .build/release/quern
+
+.PHONY: bench-embed
+bench-embed: build ## Embeddings beside onnxruntime: how close, how fast (needs make models; PYTHON with torch, transformers, onnxruntime)
+	@$(PYTHON) Scripts/bench_embed.py
+
 .PHONY: memory
 memory: build ## What our own runtime takes beside what we say (SmolLM2 too after make models)
 	@$(PYTHON) Scripts/memory_check.py

@@ -1,8 +1,10 @@
-"""ChatGLM-6B and PanGu-α in a few lines of PyTorch, for make_family_conformance.py.
+"""ChatGLM-6B, PanGu-α and the first Qwen in a few lines of PyTorch, for make_family_conformance.py.
 
 Written from what the modelling code published beside the checkpoints computes (THUDM/chatglm-6b, modeling_chatglm.py of
-the checkpoint with 130528 words; modeling_gpt2_pangu.py of the PanGu-α ports), in F32.
+the checkpoint with 130528 words; modeling_gpt2_pangu.py of the PanGu-α ports; modeling_qwen.py of Qwen-7B), in F32.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -153,12 +155,71 @@ def pangu(vocabulary, layers, activation, head_stored, dtype=torch.float16, way=
     return config, stored, dict(input_ids=ids, logits=logits.contiguous()), way
 
 
+def qwen(vocabulary, layers, trained, stretches, lengthens, dtype=torch.float16, way=None):
+    """16 tokens through a model of `trained`: use_dynamic_ntk stretches the angles, use_logn_attn lengthens queries."""
+    shapes = {"transformer.wte.weight": (vocabulary, WIDTH), "transformer.ln_f.weight": (WIDTH,)}
+    for layer in range(layers):
+        prefix = f"transformer.h.{layer}."
+        shapes[prefix + "ln_1.weight"] = shapes[prefix + "ln_2.weight"] = (WIDTH,)
+        shapes[prefix + "attn.c_attn.weight"], shapes[prefix + "attn.c_attn.bias"] = (3 * WIDTH, WIDTH), (3 * WIDTH,)
+        shapes[prefix + "attn.c_proj.weight"] = (WIDTH, WIDTH)
+        shapes[prefix + "mlp.w1.weight"] = shapes[prefix + "mlp.w2.weight"] = (INNER, WIDTH)
+        shapes[prefix + "mlp.c_proj.weight"] = (WIDTH, INNER)
+    shapes["lm_head.weight"] = (vocabulary, WIDTH)
+    tensors = draw(shapes, dtype)
+    epsilon, base, part, length = 1e-6, 10000.0, WIDTH // HEADS, 16
+    ids = torch.randint(5, vocabulary, (2, length))
+
+    def rms(name, x):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon) * tensors[f"transformer.{name}.weight"]
+
+    if stretches:
+        alpha = max(2 ** math.ceil(math.log(length / trained, 2) + 1) - 1, 1)
+        base *= alpha ** (part / (part - 2))
+    frequency = 1.0 / base ** (torch.arange(0, part, 2).float() / part)
+    angle = torch.outer(torch.arange(length).float(), frequency)
+    angle = torch.cat((angle, angle), -1)
+    longer = torch.tensor([math.log(i, trained) if i > trained else 1.0 for i in range(1, length + 1)])[:, None]
+
+    def turned(x):
+        first, second = x.chunk(2, -1)
+        return x * angle.cos() + torch.cat((-second, first), -1) * angle.sin()
+
+    x = tensors["transformer.wte.weight"][ids]
+    for layer in range(layers):
+        prefix = f"transformer.h.{layer}."
+        fused = linear(tensors, prefix + "attn.c_attn", rms(f"h.{layer}.ln_1", x))
+        query, key, value = (one.view(2, length, HEADS, part).transpose(1, 2) for one in fused.chunk(3, -1))
+        query, key = turned(query), turned(key)
+        if lengthens:
+            query = query * longer
+        causal = torch.ones(2, length, length).tril().bool()
+        x = x + attend(query, key, value, causal) @ tensors[prefix + "attn.c_proj.weight"].T
+        m = rms(f"h.{layer}.ln_2", x)
+        inner = (m @ tensors[prefix + "mlp.w1.weight"].T) * F.silu(m @ tensors[prefix + "mlp.w2.weight"].T)
+        x = x + inner @ tensors[prefix + "mlp.c_proj.weight"].T
+    logits = rms("ln_f", x) @ tensors["lm_head.weight"].T
+    config = dict(
+        architectures=["QWenLMHeadModel"], model_type="qwen", bf16=False, emb_dropout_prob=0.0, fp16=True, fp32=False,
+        hidden_size=WIDTH, initializer_range=0.02, intermediate_size=2 * INNER, kv_channels=part, layer_norm_epsilon=epsilon,
+        max_position_embeddings=64, no_bias=True, num_attention_heads=HEADS, num_hidden_layers=layers,
+        onnx_safe=None, rotary_emb_base=10000, rotary_pct=1.0, scale_attn_weights=True, seq_length=trained,
+        tie_word_embeddings=False, tokenizer_class="QWenTokenizer", transformers_version="4.32.0", use_cache=True,
+        use_dynamic_ntk=stretches, use_logn_attn=lengthens, use_flash_attn="auto", vocab_size=vocabulary)
+    return config, {name: value.to(dtype) for name, value in tensors.items()}, dict(
+        input_ids=ids, logits=logits.contiguous()), way
+
+
 CASES = {
     # The prompt ends in [gMASK] <bos>; then it is answered.
     "v-chatglm-gmask": lambda vocabulary: chatglm(vocabulary, "gmask_token_id", (9, 5), (8, 4), 2),
     # [MASK] inside of the prompt; nothing but the prompt in the first row.
     "v-chatglm-mask": lambda vocabulary: chatglm(
         vocabulary, "mask_token_id", (15, 7), (3, 2), 3, dtype=torch.float32, way="bin"),
+    # Beyond the trained length: 16 tokens are 2.3 times 7, and just as many as 4 times 4.
+    "v-qwen-long": lambda vocabulary: qwen(vocabulary, 2, 7, True, True),
+    "v-qwen-stretched": lambda vocabulary: qwen(vocabulary, 2, 4, True, False),
+    "v-qwen-lengthened": lambda vocabulary: qwen(vocabulary, 3, 10, False, True, way="bin"),
     "v-pangu": lambda vocabulary: pangu(vocabulary, 3, "gelu", True, way="bin"),
     "v-pangu-tanh": lambda vocabulary: pangu(vocabulary, 2, "gelu_new", False, torch.float32),
 }

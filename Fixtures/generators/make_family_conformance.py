@@ -7,7 +7,8 @@ input_ids [2, 16] (token_type_ids, task_type_ids, decoder_input_ids where the ca
 last_hidden_state and pooler_output that transformers computes in F32 from the stored weights. Old keys are those that
 releases before rope_parameters wrote, as most published configs have them.
 
-transformers has neither ChatGLM-6B nor PanGu-α: family_references.py computes those, after the published modelling code.
+transformers has neither ChatGLM-6B nor PanGu-α nor the first Qwen: family_references.py computes those, after the
+published modelling code.
 """
 
 import json
@@ -49,7 +50,7 @@ CASES = {}
 
 
 def case(name, model, config, **options):
-    """options: kind (causal, encoder, logits, xlnet, seq2seq), old (keys of old releases), dtype, store (bin, bin-legacy),
+    """options: kind (causal, encoder, logits, xlnet, seq2seq), old (keys of old releases), dtype, store (bin), fused (experts),
     inputs (extra inputs), length, edit (a function of config.json), before (a function of the model)."""
     CASES["v-" + name] = (model, config, options)
 
@@ -271,6 +272,21 @@ case("bart-relu", T.BartForConditionalGeneration, T.BartConfig(
     **BART, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=2,
     activation_function="relu"), store="bin", dtype=torch.bfloat16, **SEQ2SEQ)
 
+# As transformers 5 holds them: all experts of a layer in one tensor.
+FUSED = dict(dtype=torch.float16, fused=True)
+MOE = dict(moe_intermediate_size=32, num_experts=4, num_experts_per_tok=2)
+causal("mixtral-fused", "Mixtral", decoder(num_local_experts=4, num_experts_per_tok=2), **FUSED)
+causal("qwen2-moe-fused", "Qwen2Moe", decoder(**MOE, shared_expert_intermediate_size=64), **FUSED)
+causal("qwen3-moe-fused", "Qwen3Moe", decoder(**MOE, head_dim=8), **FUSED)
+causal("deepseek-v2-fused", "DeepseekV2", decoder(
+    **LATENT, q_lora_rank=16, n_routed_experts=4, n_shared_experts=1, topk_method="greedy"), **FUSED)
+causal("deepseek-v3-fused", "DeepseekV3", decoder(
+    **LATENT, q_lora_rank=16, n_routed_experts=4, n_shared_experts=1, n_group=2, topk_group=1), **FUSED)
+causal("ernie4_5-moe-fused", "Ernie4_5_Moe", decoder(
+    moe_num_experts=4, moe_k=2, moe_intermediate_size=32, moe_num_shared_experts=1, moe_layer_start_index=1), **FUSED)
+causal("llama-yarn-whole", "Llama", decoder(rope_parameters=rope(
+    "yarn", factor=8.0, original_max_position_embeddings=8, truncate=False)), dtype=torch.float16)
+
 
 def randomise(model, dtype):
     """Every tensor counts in the output; embeddings are N(0, 1), matrices keep the scale of what passes through."""
@@ -355,7 +371,7 @@ def write(name, index):
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         stored = model.to(dtype)
-        stored.save_pretrained(scratch)
+        stored.save_pretrained(scratch, save_original_format=not options.get("fused"))
         values = json.loads((scratch / "config.json").read_text())
         tensors = load_file(scratch / "model.safetensors")
         if options.get("raw"):

@@ -3,20 +3,9 @@ public import IR
 
 /// A model family as data: how to recognise it, its hyperparameters, its tensors and its graph (Formats/Architectures).
 public struct ArchitectureDescriptor: Sendable {
-  public let family: String
+  let recognition: Recognition
   /// One sentence for people.
   public let summary: String
-  /// `model_type` values of config.json.
-  public let modelTypes: [String]
-  /// `architectures` values of config.json; the first is written.
-  public let architectureNames: [String]
-  /// Keys of config.json that tell families of one `model_type` apart, with their values, `present` or `absent`.
-  let configurationConditions: [(key: String, values: [String])]
-  /// `general.architecture`, where llama.cpp knows the family.
-  public let ggufArchitecture: String?
-  /// Metadata that must hold for a GGUF file of that architecture to be of this family, by key without prefix; several
-  /// families share an architecture in llama.cpp (`chatglm`, `bert`).
-  let ggufConditions: [(key: String, values: [String])]
   /// The order of rotary heads' rows in GGUF files.
   public let ggufRotaryOrder: RotaryOrder
   /// Metadata that is written into every GGUF file of the family, for llama.cpp: values that its code asks for and no
@@ -40,27 +29,22 @@ public struct ArchitectureDescriptor: Sendable {
   init(
     _ object: JSONObject, file: String, base: (String) throws(DescriptorError) -> JSONObject?
   ) throws(DescriptorError) {
-    let root = try Self.inherited(object, file: file, base: base, depth: 0)
+    let root = try Self.inherited(object, file: file, base: base)
     let reader = DescriptorReader(root, in: file)
-    family = try reader.text("family")
+    recognition = try Recognition(root, in: file)
     summary = try reader.text("describes")
     guard let huggingFace = root["huggingFace"]?.object else { throw reader.problem("huggingFace") }
     let names = DescriptorReader(huggingFace, in: file)
-    modelTypes = try names.texts("model_type") ?? []
-    architectureNames = try names.texts("architectures") ?? []
     var oldWords: [(today: String, old: String)] = []
     for member in huggingFace["oldWords"]?.object?.members ?? [] {
       guard let old = member.value.string?.text else { throw reader.problem("oldWords") }
       oldWords.append((member.key.text, old))
     }
     let variants = NameVariants(optionalPrefixes: try names.texts("optionalPrefixes") ?? [], oldWords: oldWords)
-    ggufArchitecture = root["gguf"]?["architecture"]?.string?.text
     guard let order = RotaryOrder(rawValue: root["gguf"]?["rotary"]?.string?.text ?? "halves") else {
       throw reader.problem("gguf.rotary")
     }
     ggufRotaryOrder = order
-    ggufConditions = Self.conditions(root["gguf"]?["when"])
-    configurationConditions = Self.conditions(huggingFace["when"])
     var constants: [(key: String, value: MetadataValue)] = []
     for member in root["gguf"]?["constants"]?.object?.members ?? [] {
       guard let value = MetadataValue(constant: member.value) else { throw reader.problem("gguf.constants") }
@@ -95,12 +79,6 @@ public struct ArchitectureDescriptor: Sendable {
     self.requirements = requirements
   }
 
-  private static func conditions(_ json: JSONValue?) -> [(key: String, values: [String])] {
-    (json?.object?.members ?? []).map { member in
-      (member.key.text, member.value.array?.map(\.plainText) ?? [member.value.plainText])
-    }
-  }
-
   static func object(_ bytes: [UInt8], file: String) throws(DescriptorError) -> JSONObject {
     let json: JSONValue
     do { json = try JSONValue.parse(bytes) } catch { throw .invalid(file: file, key: "\(error)") }
@@ -110,10 +88,10 @@ public struct ArchitectureDescriptor: Sendable {
 
   /// The object with what it inherits: members that it states win; of `hyperparameters` and `tensors` those with the name
   /// of a base's take its place and others come after; `without` names those that the base has and this does not;
-  /// `ignored` and `requires` add up; members of `graph` and `gguf` win one by one. `substitute` exchanges words in the
-  /// base's tensor names.
-  private static func inherited(
-    _ object: JSONObject, file: String, base find: (String) throws(DescriptorError) -> JSONObject?, depth: Int
+  /// `ignored` and `requires` add up; members of `graph` and `gguf` win one by one, but `gguf`'s `differsToo` adds to
+  /// `differs`. `substitute` exchanges words in the base's tensor names.
+  static func inherited(
+    _ object: JSONObject, file: String, base find: (String) throws(DescriptorError) -> JSONObject?, depth: Int = 0
   ) throws(DescriptorError) -> JSONObject {
     guard let name = object["inherits"]?.string?.text else { return object }
     guard depth < 4, let parent = try find(name) else { throw .invalid(file: file, key: "inherits: \(name)") }
@@ -143,7 +121,8 @@ public struct ArchitectureDescriptor: Sendable {
     for key in ["graph", "gguf"] as [ByteString] {
       guard let own = object[key]?.object else { continue }
       var merged = result[key]?.object ?? JSONObject()
-      for member in own.members { merged[member.key] = member.value }
+      for member in own.members where member.key != "differsToo" { merged[member.key] = member.value }
+      if let more = own["differsToo"]?.array { merged["differs"] = .array((merged["differs"]?.array ?? []) + more) }
       result[key] = .object(merged)
     }
     let combined: [ByteString] = [

@@ -1,28 +1,56 @@
 public import Bytes
 public import IR
 
-/// What we know about the outside world: the descriptors under Formats/, parsed once.
+/// What we know about the outside world: the descriptors under Formats/. Each says how its family is recognised; the rest
+/// of it is read when it is asked for.
 public struct Catalog: Sendable {
-  public let architectures: [ArchitectureDescriptor]
+  private struct Entry: Sendable {
+    let path: String
+    let bytes: [UInt8]
+    let recognition: Recognition
+  }
+
+  private let entries: [Entry]
   private let options: ConfigurationOptions
 
-  /// Parses the embedded files. An error here is a mistake in Formats/, which the tests read too, or in `additional`.
   /// - Parameter additional: descriptors of the user's own; they come before ours where both know a name, and may inherit
   ///   from ours.
+  /// - Throws: for any mistake in `additional`; ours are read by the tests.
   public init(additional: [(name: String, bytes: [UInt8])] = []) throws(DescriptorError) {
-    var files = additional.map { (path: $0.name, bytes: $0.bytes) }
-    files += FormatFiles.all(in: "Architectures/")
-    var objects: [(path: String, object: JSONObject)] = []
-    for file in files { objects.append((file.path, try ArchitectureDescriptor.object(file.bytes, file: file.path))) }
-    var architectures: [ArchitectureDescriptor] = []
-    for (path, object) in objects {
-      architectures.append(
-        try ArchitectureDescriptor(object, file: path) { (family) throws(DescriptorError) in
-          objects.last { $0.object["family"]?.string?.text == family }?.object
-        })
+    let files = additional.map { (path: $0.name, bytes: $0.bytes) } + FormatFiles.all(in: "Architectures/")
+    var heads: [JSONObject] = []
+    for (number, file) in files.enumerated() {
+      // A user's file is to be one JSON text from end to end.
+      heads.append(
+        number < additional.count
+          ? try ArchitectureDescriptor.object(file.bytes, file: file.path)
+          : try Recognition.head(of: file.bytes, file: file.path))
     }
-    self.architectures = architectures
+    var entries: [Entry] = []
+    for (file, head) in zip(files, heads) {
+      let whole = try ArchitectureDescriptor.inherited(head, file: file.path) { (family) throws(DescriptorError) in
+        heads.last { $0["family"]?.string?.text == family }
+      }
+      entries.append(
+        Entry(path: file.path, bytes: file.bytes, recognition: try Recognition(whole, in: file.path)))
+    }
+    self.entries = entries
     options = try ConfigurationOptions()
+    for entry in entries.prefix(additional.count) { _ = try descriptor(entry) }
+  }
+
+  private func descriptor(_ entry: Entry) throws(DescriptorError) -> ArchitectureDescriptor {
+    try ArchitectureDescriptor(parsing: entry.bytes, file: entry.path) { (family) throws(DescriptorError) in
+      guard let base = entries.last(where: { $0.recognition.family == family }) else { return nil }
+      return try ArchitectureDescriptor.object(base.bytes, file: base.path)
+    }
+  }
+
+  /// All of them, read to the end.
+  public func architectures() throws(DescriptorError) -> [ArchitectureDescriptor] {
+    var result: [ArchitectureDescriptor] = []
+    for entry in entries { result.append(try descriptor(entry)) }
+    return result
   }
 
   /// The family that a config.json names, by `model_type` first, then by `architectures`; where several share a type,
@@ -31,15 +59,18 @@ public struct Catalog: Sendable {
   public func architecture(configuration: JSONObject) throws(CatalogError) -> ArchitectureDescriptor {
     let type = configuration["model_type"]?.string?.text
     let names = (configuration["architectures"]?.array ?? []).compactMap { $0.string?.text }
-    let ofType = architectures.filter { architecture in type.map(architecture.modelTypes.contains) ?? false }
-    let byName = { (candidates: [ArchitectureDescriptor]) in
-      candidates.first { !$0.architectureNames.filter(names.contains).isEmpty }
+    let ofType = entries.filter { entry in type.map(entry.recognition.modelTypes.contains) ?? false }
+    let byName = { (candidates: [Entry]) in
+      candidates.first { !$0.recognition.architectureNames.filter(names.contains).isEmpty }
     }
     // An old ChatGLM and a new one have the same names; only what else they say tells them apart.
-    let fitting = ofType.filter { $0.fits(configuration) }
-    guard let match = byName(fitting) ?? fitting.first ?? byName(ofType) ?? ofType.first ?? byName(architectures) else {
-      throw .unknownFamily(found: type ?? names.first ?? "(none named)", known: architectures.flatMap(\.modelTypes))
+    let fitting = ofType.filter { $0.recognition.fits(configuration) }
+    guard let entry = byName(fitting) ?? fitting.first ?? byName(ofType) ?? ofType.first ?? byName(entries) else {
+      throw .unknownFamily(
+        found: type ?? names.first ?? "(none named)", known: entries.flatMap(\.recognition.modelTypes))
     }
+    let match: ArchitectureDescriptor
+    do { match = try descriptor(entry) } catch { throw .descriptor(error) }
     try options.check(configuration, known: match.configurationPaths)
     return match
   }
@@ -48,40 +79,25 @@ public struct Catalog: Sendable {
   public func architecture(gguf metadata: Metadata) throws(CatalogError) -> ArchitectureDescriptor {
     let name = metadata["general.architecture"]?.string?.text ?? "(none named)"
     let family = metadata["quern.family"]?.string?.text
-    let candidates = architectures.filter { $0.ggufArchitecture == name }
-    if let match = candidates.first(where: { $0.family == family }) ?? candidates.first(where: { $0.fits(metadata) }) {
-      return match
+    let candidates = entries.filter { $0.recognition.ggufArchitecture == name }
+    guard
+      let entry = candidates.first(where: { $0.recognition.family == family })
+        ?? candidates.first(where: { $0.recognition.fits(metadata) })
+    else {
+      throw .unknownFamily(
+        found: name,
+        known: entries.compactMap(\.recognition.ggufArchitecture).reduce(into: []) { known, name in
+          if !known.contains(name) { known.append(name) }
+        })
     }
-    throw .unknownFamily(
-      found: name,
-      known: architectures.compactMap(\.ggufArchitecture).reduce(into: []) { known, name in
-        if !known.contains(name) { known.append(name) }
-      })
+    do { return try descriptor(entry) } catch { throw .descriptor(error) }
   }
 
-  public func architecture(family: String) -> ArchitectureDescriptor? { architectures.first { $0.family == family } }
-}
+  public func knows(family: String) -> Bool { entries.contains { $0.recognition.family == family } }
 
-extension ArchitectureDescriptor {
-  /// Whether a config.json of the family's type meets its conditions.
-  fileprivate func fits(_ configuration: JSONObject) -> Bool {
-    configurationConditions.allSatisfy { condition in
-      guard let value = configuration.value(atPath: condition.key), !value.isNull else {
-        return condition.values.contains("absent")
-      }
-      return condition.values.contains("present") || condition.values.contains(value.plainText)
-    }
-  }
-
-  /// Whether a GGUF file's metadata meets the family's conditions.
-  fileprivate func fits(_ metadata: Metadata) -> Bool {
-    ggufConditions.allSatisfy { condition in
-      let key = "\(ggufArchitecture ?? "").\(condition.key)"
-      guard let value = metadata[ByteString(key)] ?? metadata[ByteString(condition.key)] else {
-        return condition.values.contains("absent")
-      }
-      let text = value.string?.text ?? value.int.map(String.init) ?? value.bool.map(String.init) ?? "other"
-      return condition.values.contains("present") || condition.values.contains(text)
-    }
+  /// Nil when there is no such family.
+  public func architecture(family: String) throws(DescriptorError) -> ArchitectureDescriptor? {
+    guard let entry = entries.first(where: { $0.recognition.family == family }) else { return nil }
+    return try descriptor(entry)
   }
 }

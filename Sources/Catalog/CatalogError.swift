@@ -12,6 +12,8 @@ public enum CatalogError: Error, Sendable {
   case unsupportedOption(key: String, found: String, supported: [String])
   /// The tensors are not exactly those of the family: all differences at once.
   case leftovers(MatchReport)
+  /// A descriptor of ours is wrong.
+  case descriptor(DescriptorError)
 }
 
 extension CatalogError: CustomStringConvertible {
@@ -27,6 +29,7 @@ extension CatalogError: CustomStringConvertible {
       "\(key) = \(found) changes what the model computes and is not supported for this family"
         + (supported.isEmpty ? "" : "; supported: \(supported.joined(separator: ", "))")
     case .leftovers(let report): report.problems.joined(separator: "\n")
+    case .descriptor(let error): "\(error)"
     }
   }
 }

@@ -6,7 +6,11 @@ public import IR
 struct GGUFDifference: Sendable {
   let name: String
   /// What llama.cpp computes; absent counts as one of them.
-  let values: [JSONValue]
+  private let values: [JSONValue]
+  /// What it takes for another value, where it knows all others.
+  private let mistaken: [JSONValue]?
+  /// The hyperparameter that it takes this one to equal.
+  private let other: String?
   /// It computes one over the square roots of these as well.
   let inverseSquareRoots: [Expression]
   /// Counts only where this is not 0.
@@ -18,6 +22,8 @@ struct GGUFDifference: Sendable {
     self.name = name
     self.reason = reason
     values = json["values"]?.array ?? []
+    mistaken = json["mistaken"]?.array
+    other = json["sameAs"]?.string?.text
     inverseSquareRoots = (json["inverseSquareRoots"]?.array ?? []).compactMap {
       $0.string.flatMap { Expression($0.text) }
     }
@@ -28,16 +34,26 @@ struct GGUFDifference: Sendable {
     guard let value = hyperparameters[name] else { return false }
     let symbols = hyperparameters.symbols()
     if let when, (when.value { symbols($0) ?? 0 } ?? 0) == 0 { return false }
+    if let mistaken { return mistaken.contains { Self.equal(value, $0) } }
+    if let other { return value != hyperparameters[other] }
     return switch value {
-    case .integer(let value): !values.contains { $0.int == value }
-    case .bool(let value): !values.contains { $0.bool == value }
-    case .string(let value): !values.contains { $0.string?.text == value }
-    case .number(let value):
-      !values.contains { $0.double == value }
+    case .integers(let list): list.contains { $0 != 0 }
+    case .number(let number):
+      !values.contains { Self.equal(value, $0) }
         && !inverseSquareRoots.contains { root in
-          root.value(symbols).map { abs(value * Double($0).squareRoot() - 1) < 1e-5 } ?? false
+          root.value(symbols).map { abs(number * Double($0).squareRoot() - 1) < 1e-5 } ?? false
         }
-    case .integers, .numbers: true
+    default: !values.contains { Self.equal(value, $0) }
+    }
+  }
+
+  private static func equal(_ value: Hyperparameters.Value, _ json: JSONValue) -> Bool {
+    switch value {
+    case .integer(let value): json.int == value
+    case .bool(let value): json.bool == value
+    case .string(let value): json.string?.text == value
+    case .number(let value): json.double == value
+    case .integers, .numbers: false
     }
   }
 }

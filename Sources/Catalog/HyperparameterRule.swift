@@ -46,14 +46,12 @@ public struct HyperparameterRule: Sendable {
   let fallback: Default
   /// In GGUF files, where it differs.
   let ggufFallback: Default?
-  /// Whether GGUF files always have that value, because their tensors are stored so (RoBERTa's positions).
-  let isFixedInGGUF: Bool
   /// Whether another rule reads the same GGUF key in another form: a list where this has a number.
   let isSharedInGGUF: Bool
   /// Spellings in config.json that mean another canonical value.
   let renames: [String: Hyperparameters.Value]
   /// What config.json is written with, where it is not the canonical spelling.
-  let spellings: [String: String]
+  let spellings: [String: JSONValue]
   /// Spellings in GGUF files, where they differ from the canonical ones: canonical → GGUF's number.
   let ggufCodes: [String: Int]
   /// The value that is not worth writing.
@@ -86,11 +84,8 @@ public struct HyperparameterRule: Sendable {
       renames[member.key.text] = value
     }
     self.renames = renames
-    var spellings: [String: String] = [:]
-    for member in json["written"]?.object?.members ?? [] {
-      guard let spelling = member.value.string?.text else { throw reader.problem("written") }
-      spellings[member.key.text] = spelling
-    }
+    var spellings: [String: JSONValue] = [:]
+    for member in json["written"]?.object?.members ?? [] { spellings[member.key.text] = member.value }
     self.spellings = spellings
     var codes: [String: Int] = [:]
     for member in json["ggufCodes"]?.object?.members ?? [] {
@@ -115,7 +110,6 @@ public struct HyperparameterRule: Sendable {
     }
     fallback = try Self.fallback(json["default"], type, reader) ?? .required
     ggufFallback = try Self.fallback(json["ggufDefault"], type, reader)
-    isFixedInGGUF = json["ggufFixed"]?.bool ?? false
     isSharedInGGUF = json["ggufShared"]?.bool ?? false
   }
 

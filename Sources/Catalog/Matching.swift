@@ -74,7 +74,11 @@ extension ArchitectureDescriptor {
       }
       guard parts.count == way.names.count, let position = positions[way.names[0]] else { continue }
       var tensor = way.canonical(parts, instance, cache: cache)
-      if naming == .gguf { tensor = canonicalOrder(tensor, instance, hyperparameters) }
+      if naming == .gguf {
+        tensor = canonicalOrder(tensor, instance, hyperparameters)
+        let missing = instance.rowsWithoutGGUF(in: hyperparameters)
+        if missing > 0 { tensor.source = Self.behindZeros(parts[0], rows: missing) }
+      }
       made.append((position, tensor))
     }
     for (position, tensor) in stored.enumerated() {
@@ -104,9 +108,30 @@ extension ArchitectureDescriptor {
   }
 }
 
+extension ArchitectureDescriptor {
+  /// Rows of padding, which nothing reads, and those of a GGUF file.
+  private static func behindZeros(_ stored: TensorRef, rows: Int) -> any TensorSource {
+    let byteCount = stored.rowByteCount
+    var zeros = stored
+    zeros.shape = .matrix(rows: rows, columns: stored.shape.columns)
+    zeros.source = MemoryTensorSource(bytes: [UInt8](repeating: 0, count: rows * byteCount), rowByteCount: byteCount)
+    return ConcatenatedRows([zeros, stored])
+  }
+}
+
 extension TensorInstance {
   /// How GGUF files store it.
   func ggufSource(in hyperparameters: Hyperparameters) -> Source {
-    Source(names: [name], shape: shape, transforms: [], isStack: false)
+    let missing = rowsWithoutGGUF(in: hyperparameters)
+    let stored = missing > 0 ? Shape.matrix(rows: shape.rows - missing, columns: shape.columns) : shape
+    return Source(names: [name], shape: stored, transforms: [], isStack: false)
+  }
+
+  /// Leading rows that GGUF files leave out (RoBERTa's positions of padding).
+  func rowsWithoutGGUF(in hyperparameters: Hyperparameters) -> Int {
+    guard case .tensor(let firstRow?) = rule.gguf,
+      let row = firstRow.value(hyperparameters.symbols(layer: layer)), row > 0, row < shape.rows
+    else { return 0 }
+    return row
   }
 }

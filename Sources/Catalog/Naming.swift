@@ -151,9 +151,9 @@ extension ArchitectureDescriptor {
       }
       switch instance.rule.gguf {
       case .metadata: metadata.append(result)
-      case .tensor(let firstRow):
-        let row = firstRow?.value(model.hyperparameters.symbols(layer: instance.layer)) ?? 0
-        if row > 0, row < tensor.shape.rows {
+      case .tensor:
+        let row = instance.rowsWithoutGGUF(in: model.hyperparameters)
+        if row > 0 {
           let whole = result
           result.shape = .matrix(rows: tensor.shape.rows - row, columns: tensor.shape.columns)
           result.source = LaterRows(whole, offset: row)
@@ -175,8 +175,7 @@ extension ArchitectureDescriptor {
     let hidesScaling = !["none", "linear", "yarn", "longrope"].contains(scaling)
     for rule in self.hyperparameters {
       defer { if let value = hyperparameters[rule.name] { known[rule.name] = value } }
-      guard let value = hyperparameters[rule.name], value != rule.omitted, !rule.isFixedInGGUF,
-        let entry = rule.metadata(value)
+      guard let value = hyperparameters[rule.name], value != rule.omitted, let entry = rule.metadata(value)
       else { continue }
       if let key = rule.ggufKeys(architecture).first, !(hidesScaling && rule.name.hasPrefix("rope.scaling.")) {
         result.append(.init(key: ByteString(key), value: entry))
@@ -248,7 +247,7 @@ extension HyperparameterRule {
       // GGUF keeps F32: the shortest decimal that names it is what the original said.
       return .number(Float(exactly: stated).map { JSONNumber(literal: $0.description) } ?? JSONNumber(stated))
     case .bool(let value): return .bool(value)
-    case .string(let value): return .text(spellings[value] ?? value)
+    case .string(let value): return spellings[value] ?? .text(value)
     case .integers(let values) where type == .layerSet:
       return .array(values.indices.filter { values[$0] != 0 }.map { .integer($0) })
     case .integers(let values):

@@ -92,7 +92,7 @@ public struct ReleasedModels: Sendable {
     let source = try reader.text("source")
     if entry.table["tensors"] == nil {
       // The family's descriptor knows the rest.
-      guard let architecture = catalog.architecture(family: family) else { throw table.problem("family") }
+      guard let architecture = try catalog.architecture(family: family) else { throw table.problem("family") }
       let stated: HyperparameterSource
       if let configuration = entry.json["configuration"]?.object {
         stated = .huggingFace(configuration)

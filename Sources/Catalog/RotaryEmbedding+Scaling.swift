@@ -93,7 +93,7 @@ private struct ScalingReader {
     }
     return .yarn(
       factor: factor, originalContext: context, betaFast: fast > 0 ? fast : 32, betaSlow: slow > 0 ? slow : 1,
-      attentionFactor: attention)
+      attentionFactor: attention, truncates: hyperparameters.bool("rope.scaling.yarn_truncates") ?? true)
   }
 
   static func magnitude(_ factor: Double, _ scale: Double) -> Double {

@@ -10,7 +10,10 @@ public struct RotaryEmbedding: Hashable, Sendable {
     case none
     case linear(factor: Double)
     case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, originalContext: Int)
-    case yarn(factor: Double, originalContext: Int, betaFast: Double, betaSlow: Double, attentionFactor: Double?)
+    /// `truncates`: the ends of the ramp are whole pairs.
+    case yarn(
+      factor: Double, originalContext: Int, betaFast: Double, betaSlow: Double, attentionFactor: Double?,
+      truncates: Bool)
     /// The base grows with the sequence, once that is longer than `context`.
     case dynamic(factor: Double, context: Int)
     /// `dynamic` with powers of two and no factor, as the first Qwen has it.
@@ -81,6 +84,9 @@ public struct RotaryEmbedding: Hashable, Sendable {
   /// factors, would not go with its queries.
   public var isRecomputed: Bool { if case .longRope = scaling { true } else { false } }
 
+  /// Whether what is generated keeps the angles that its prompt was read with (the first Qwen).
+  public var isFixedByPrompt: Bool { if case .dynamicByPowers = scaling { true } else { false } }
+
   private func frequencyFactors(length: Int) -> [Double] {
     let plainFrequencies = plainFrequencies(length: 0)
     switch scaling {
@@ -96,13 +102,14 @@ public struct RotaryEmbedding: Hashable, Sendable {
         let smooth = (turns - low) / (high - low)
         return 1 / ((1 - smooth) / factor + smooth)
       }
-    case .yarn(let factor, let context, let betaFast, let betaSlow, _):
+    case .yarn(let factor, let context, let betaFast, let betaSlow, _, let truncates):
       // The pair that makes `turns` turns over the original context.
       let pair = { (turns: Double) in
         Double(dimensionCount) * log(Double(context) / (turns * 2 * .pi)) / (2 * log(base))
       }
-      let low = max(pair(betaFast).rounded(.down), 0)
-      var high = min(pair(betaSlow).rounded(.up), Double(dimensionCount - 1))
+      let ends = (pair(betaFast), pair(betaSlow))
+      let low = max(truncates ? ends.0.rounded(.down) : ends.0, 0)
+      var high = min(truncates ? ends.1.rounded(.up) : ends.1, Double(dimensionCount - 1))
       if high == low { high += 0.001 }
       return plainFrequencies.indices.map { index in
         let ramp = min(max((Double(index) - low) / (high - low), 0), 1)
@@ -114,7 +121,7 @@ public struct RotaryEmbedding: Hashable, Sendable {
   /// What the rotated values are multiplied by.
   public var attentionFactor: Double {
     switch scaling {
-    case .yarn(let factor, _, _, _, let stated): stated ?? (factor > 1 ? 0.1 * log(factor) + 1 : 1)
+    case .yarn(let factor, _, _, _, let stated, _): stated ?? (factor > 1 ? 0.1 * log(factor) + 1 : 1)
     case .longRope(_, _, _, let factor): factor
     default: 1
     }

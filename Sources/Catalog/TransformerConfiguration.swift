@@ -70,6 +70,8 @@ public struct TransformerConfiguration: Sendable {
   public let layerOrder: [Int]
   private let decoderHeadCount: Int
   public let decoderStartToken: Int?
+  /// What follows it, whatever the model says (some of BART's).
+  public let forcedFirstToken: Int?
   public let headIsTied: Bool
 
   public init(_ hyperparameters: Hyperparameters, graph: Graph) throws(CatalogError) {
@@ -135,6 +137,7 @@ public struct TransformerConfiguration: Sendable {
     largestALiBiBias = try lookup.number("attention.max_alibi_bias", default: 8)
     layerOrder = try Self.layerOrder(lookup, layerCount: layerCount)
     decoderStartToken = hyperparameters.integer("decoder_start_token_id")
+    forcedFirstToken = hyperparameters.integer("forced_bos_token_id")
     headIsTied = hyperparameters.bool("output.tied") ?? false
   }
 

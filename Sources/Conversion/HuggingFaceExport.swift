@@ -74,7 +74,7 @@ public struct HuggingFaceExport: Sendable {
     }
     for (path, value) in opened.architecture.configuration(of: values) { result.set(value, atPath: path) }
     for (key, name) in [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")] {
-      if let id = model.metadata[ByteString("tokenizer.ggml.\(name)_token_id")]?.int {
+      if result[ByteString(key)] == nil, let id = model.metadata[ByteString("tokenizer.ggml.\(name)_token_id")]?.int {
         result[ByteString(key)] = .integer(id)
       }
     }

@@ -70,7 +70,7 @@ public struct OpenedModel: Sendable {
   ) throws -> (Model, MatchReport) {
     let isBare = checkpoint.container == .configuration
     let hyperparameters = try architecture.readHyperparameters(
-      from: .huggingFace(configuration),
+      from: .huggingFace(configuration.completed(by: checkpoint.companions["generation_config.json"])),
       tensors: isBare ? nil : architecture.storedShapes(checkpoint.tensors, naming: .huggingFace))
     let tokenizer: TokenizerModel?
     if let json = checkpoint.companions["tokenizer.json"] {
@@ -132,6 +132,16 @@ extension [UInt8] {
 }
 
 extension JSONObject {
+  /// With what generation begins by generation_config.json, where newer releases say it.
+  fileprivate func completed(by generation: [UInt8]?) -> JSONObject {
+    guard let generation, let stated = try? JSONValue.parse(generation) else { return self }
+    var result = self
+    for key in ["decoder_start_token_id", "forced_bos_token_id"] as [ByteString] {
+      if self[key] ?? .null == .null, let value = stated[key] { result[key] = value }
+    }
+    return result
+  }
+
   /// `dtype` (or, in older releases, `torch_dtype`) as a format.
   var statedFormat: BlockFormat? {
     switch (self["dtype"] ?? self["torch_dtype"])?.string?.text {

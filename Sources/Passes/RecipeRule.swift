@@ -44,11 +44,13 @@ struct RecipeRule: Sendable {
   private let size: String?
   private let isCalibrated: Bool?
   private let isStacked: Bool?
+  /// Whether the model's scores are not divided by the length of a head.
+  private let isUnscaled: Bool?
   /// The conditions in words.
   let reason: String
 
   /// - Parameter json: `{"role": "value", "layers": "first 1/8", "experts": 8, "sharing": 4, "size": "70B",
-  ///   "calibrated": true, "stacked": true, "contains": ["attn_"], "type": "Q6_K"}`, everything but the type optional.
+  ///   "calibrated": true, "stacked": true, "unscaled": true, "contains": ["attn_"], "type": "Q6_K"}`, everything but the type optional.
   init(_ json: JSONObject, in file: String) throws(DescriptorError) {
     guard let format = json["type"]?.string.flatMap({ BlockFormat.named($0.text) }) else {
       throw .invalid(file: file, key: "type")
@@ -65,8 +67,10 @@ struct RecipeRule: Sendable {
     size = json["size"]?.string?.text
     isCalibrated = json["calibrated"]?.bool
     isStacked = json["stacked"]?.bool
+    isUnscaled = json["unscaled"]?.bool
     let known: Set<ByteString> = [
       "type", "role", "contains", "layers", "experts", "sharing", "size", "calibrated", "stacked",
+      "unscaled",
     ]
     if let unknown = json.keys.first(where: { !known.contains($0) }) { throw .invalid(file: file, key: unknown.text) }
 
@@ -76,6 +80,7 @@ struct RecipeRule: Sendable {
     if let sharing { words.append("\(sharing) or more queries a key") }
     if let size { words.append(size) }
     if isStacked == true { words.append("experts") }
+    if isUnscaled == true { words.append("scores are not scaled") }
     if let isCalibrated { words.append(isCalibrated ? "calibrated" : "not calibrated") }
     reason = words.joined(separator: ", ")
   }
@@ -89,6 +94,7 @@ struct RecipeRule: Sendable {
     if let sharing, subject.sharing < sharing { return false }
     if let size, !subject.sizes.contains(size) { return false }
     if let isCalibrated, subject.isCalibrated != isCalibrated { return false }
+    if let isUnscaled, subject.hasUnscaledScores != isUnscaled { return false }
     if let isStacked, (tensor.shape.dimensions.count > 2) != isStacked { return false }
     return true
   }

@@ -15,11 +15,14 @@ struct RecipeSubject {
   let sharing: Int
   let sizes: Set<String>
   let isCalibrated: Bool
+  /// T5: the softmax over them is sharp, and what enters the first block passes through all of them.
+  let hasUnscaledScores: Bool
   private let places: [ByteString: Place]
 
   init(_ model: Model, roles: TensorRoles, isCalibrated: Bool) {
     self.isCalibrated = isCalibrated
     let values = model.hyperparameters
+    hasUnscaledScores = values.number("attention.scale") == 1
     let experts = values.integer("expert_count") ?? 0
     expertCount = experts
     let heads = values.integer("attention.head_count") ?? 0

@@ -155,7 +155,10 @@ public final class Session {
 
   /// Angles that depend on the length of the sequence are made again when it has grown enough.
   private func prepareRotary(length: Int) {
-    guard let rotary, transformer.configuration.rotary.changes(from: rotary.length, to: length) else { return }
+    let embedding = transformer.configuration.rotary
+    guard let rotary, position == 0 || !embedding.isFixedByPrompt,
+      embedding.changes(from: rotary.length, to: length)
+    else { return }
     self.rotary = RotaryTables(transformer.configuration, capacity: capacity, length: length)
     guard !history.isEmpty else { return }
     // LongRoPE: keys turned by the short factors do not go with queries turned by the long ones.

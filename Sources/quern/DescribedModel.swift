@@ -27,7 +27,7 @@ struct DescribedModel {
       model = Model(
         family: found.family, hyperparameters: found.hyperparameters,
         tensors: found.tensors.map { TensorRef(name: $0.name, shape: $0.shape, format: found.format, source: source) })
-      isRunnable = catalog.architecture(family: found.family) != nil
+      isRunnable = catalog.knows(family: found.family)
       isCausal = found.isCausal
       fileOverheadByteCount = nil
       return

@@ -6,7 +6,7 @@ import Testing
 @Suite struct DescriptorTests {
   @Test("every descriptor under Formats parses, and no name stands for two families")
   func all() throws {
-    let architectures = try Catalog().architectures
+    let architectures = try Catalog().architectures()
     #expect(!architectures.isEmpty)
     #expect(architectures.count == FormatFiles.all(in: "Architectures/").count)
     let families = architectures.map(\.family)
@@ -61,7 +61,7 @@ import Testing
     let error = #expect(throws: CatalogError.self) { try catalog.architecture(configuration: try configuration(text)) }
     let message = "\(try #require(error))"
     #expect(message.contains("'\(found)'"))
-    for type in catalog.architectures.flatMap(\.modelTypes) { #expect(message.contains(type)) }
+    for type in try catalog.architectures().flatMap(\.modelTypes) { #expect(message.contains(type)) }
     let other = #expect(throws: CatalogError.self) {
       var metadata = Metadata()
       metadata["general.architecture"] = .string("zebra")

@@ -53,7 +53,7 @@ import Testing
       ("qwen2", #""qk_layernorm": true"#, "qk_layernorm"),
       ("llama", #""rope_scaling": {"type": "yarn", "factor": 4, "mscale": 0.8}"#, "rope_scaling.mscale"),
       (
-        "llama", #""rope_parameters": {"rope_type": "yarn", "factor": 4, "truncate": false}"#,
+        "gpt_neox", #""rope_parameters": {"rope_type": "yarn", "factor": 4, "truncate": false}"#,
         "rope_parameters.truncate"
       ),
       (

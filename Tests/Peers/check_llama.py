@@ -1,12 +1,14 @@
 """Converts the conformance cases of families that llama.cpp knows to GGUF and has llama.cpp run them.
 
     make peers
-    .peers/venv/bin/python Tests/Peers/check_llama.py QUERN [--stored] [CASE…]
+    .peers/venv/bin/python Tests/Peers/check_llama.py QUERN [--stored | --record] [CASE…]
 
 For every case: whether the file loads, the largest difference of the logits (or hidden states) from what transformers
 computes in units of its standard deviation, and how many of the most likely tokens are the same. llama.cpp multiplies
 F16 and BF16 weights with rounded inputs, so the files are written in F32; with --stored in the types of the checkpoint.
-Not part of `make test`.
+Ends with ChatGLM2 in two shards as int4: the tokens that llama.cpp generates beside ours. Not part of `make test`, which
+compares our runtime with what --record stores in Fixtures/llama/answers.json: for every case the most likely token of
+each position (or the largest element) and the last position's first values, or that llama.cpp refuses the file.
 """
 
 import json
@@ -19,7 +21,7 @@ import sys
 import tempfile
 
 import numpy
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CASES = ROOT / "Fixtures" / "conformance"
@@ -64,7 +66,7 @@ def masked_head(states, folder):
     return x @ output.T + find("cls.predictions.decoder.bias", "cls.predictions.bias", "lm_head.bias")
 
 
-def check(name, kind, quern, runner, scratch):
+def check(name, kind, quern, runner, scratch, answers):
     golden = load_file(CASES / name / "golden.safetensors")
     model, ids, out = scratch / "model.gguf", scratch / "ids.txt", scratch / "out.bin"
     for path in (model, out):
@@ -76,9 +78,13 @@ def check(name, kind, quern, runner, scratch):
     ids.write_text(texts(golden))
     ran = subprocess.run([runner, model, ids, out], capture_output=True, text=True)
     if ran.returncode:
+        answers.append({"case": name, "refused": True})
         wrong = [line for line in ran.stderr.splitlines() if "error" in line or "assert" in line.lower()]
         return "llama.cpp: " + (wrong or ran.stderr.strip().splitlines() or [f"status {ran.returncode}"])[0][:200]
     found = numpy.fromfile(out, dtype=numpy.float32)
+    steps = golden.get("decoder_input_ids", golden["input_ids"]).size
+    rows = found.reshape(steps, -1)
+    answer = {"case": name, "agrees": False, "tops": rows.argmax(-1).tolist(), "last": [float(f"{x:.5g}") for x in rows[-1, :16]]}
     want = golden.get("last_hidden_state", golden.get("logits"))
     if kind in ("bert", "roberta", "xlm-roberta") and "logits" in golden and want.ndim == 3:
         folder = scratch / "folder"
@@ -94,18 +100,58 @@ def check(name, kind, quern, runner, scratch):
     found = found.reshape(want.shape)
     error = abs(found - want).max() / want.std()
     same = (found.argmax(-1) == want.argmax(-1)).mean()
+    answers.append(answer | {"agrees": bool(error < 0.01), "tops agree": bool(same == 1)})
     return f"loads; error {error:.2e} of the standard deviation; {same:.1%} of the tops agree"
+
+
+def greedy(outputs, prompt, count):
+    tokens = list(prompt)
+    for _ in range(count):
+        tokens.append(int(outputs(tokens)[-1].argmax()))
+    return tokens[len(prompt):]
+
+
+def chatglm2(quern, runner, scratch, recipe, answers):
+    """What follows a prompt: llama.cpp's tokens and ours, from an int4 file made of two shards. Ours in F32 arithmetic:
+    random weights leave near ties, which rounding inputs to int8, each in its own way, would decide."""
+    model, ids, out = scratch / "int4.gguf", scratch / "ids.txt", scratch / "out.bin"
+    subprocess.run([quern, "quantize", CASES / "chatglm2", "-o", model, "--recipe", recipe, "--force"], capture_output=True, check=True)
+
+    def theirs(tokens):
+        ids.write_text(" ".join(map(str, tokens)) + "\n")
+        subprocess.run([runner, model, ids, out], capture_output=True, check=True)
+        return numpy.fromfile(out, dtype=numpy.float32).reshape(len(tokens), -1)
+
+    def ours(tokens):
+        save_file({"input_ids": numpy.array([tokens], dtype=numpy.int64)}, scratch / "ids.safetensors")
+        subprocess.run([quern, "logits", model, "--ids", scratch / "ids.safetensors", "-o", scratch / "out.safetensors",
+                        "--force", "--arithmetic", "exact"], capture_output=True, check=True)
+        return load_file(scratch / "out.safetensors")["logits"][0]
+
+    prompts = load_file(CASES / "chatglm2" / "golden.safetensors")["input_ids"][:, :8].tolist()
+    lists = [(greedy(theirs, prompt, 12), greedy(ours, prompt, 12)) for prompt in prompts]
+    answers.append({"case": "chatglm2", "recipe": recipe, "prompts": prompts, "tokens": [first for first, _ in lists]})
+    same = sum(first == second for first, second in lists)
+    return f"{same} of {len(lists)} prompts are continued by the same 12 tokens"
 
 
 def main():
     quern = os.path.abspath(sys.argv[1])
-    names = [name for name in sys.argv[2:] if name != "--stored"] or sorted(path.name for path in CASES.iterdir())
+    names = [name for name in sys.argv[2:] if name[0] != "-"] or sorted(path.name for path in CASES.iterdir())
+    answers = []
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
         runner = program(scratch)
         for name in names:
             kind = json.loads((CASES / name / "config.json").read_text())["model_type"]
-            print(f"{name:28} {kind:14} {check(name, kind, quern, runner, scratch)}", flush=True)
+            print(f"{name:28} {kind:14} {check(name, kind, quern, runner, scratch, answers)}", flush=True)
+        for recipe in ("q4_0", "int4") if "chatglm2" in names else ():
+            print(f"chatglm2, {recipe:18} two shards     {chatglm2(quern, runner, scratch, recipe, answers)}", flush=True)
+    if "--record" in sys.argv:
+        lines = ",\n".join(json.dumps(answer) for answer in answers)
+        path = ROOT / "Fixtures" / "llama" / "answers.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"[\n{lines}\n]\n")
 
 
 main()

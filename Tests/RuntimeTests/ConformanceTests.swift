@@ -39,16 +39,18 @@ import Testing
     #expect(golden.distance(try outputs(back, golden)) <= Self.tolerance)
   }
 
-  /// Where rounding weights to int8 costs more than a thousandth: T5's scores are not scaled and its softmax is sharp, and
-  /// a mixture chooses other experts.
-  static let sensitive = ["flan-t5": 0.996, "v-deepseek-v3-mscale": 0.998, "v-ernie4_5-moe-interval": 0.997]
+  /// Tokens of 32 whose experts were chosen by less than int8's rounding: another expert answers, whichever matrix before
+  /// the router is rounded. The others lose as little as in all cases.
+  static let rerouted = ["v-deepseek-v3-mscale": 2, "v-ernie4_5-moe-interval": 2, "v-mixtral-fused": 1]
 
   @Test("int8 loses next to nothing", arguments: conformanceCases)
   func int8(name: String) throws {
     let golden = try Golden(name)
     let opened = try openCase(name)
-    #expect(
-      golden.cosine(try outputs(opened, golden, model: try opened.packed("q8_0"))) >= Self.sensitive[name] ?? 0.999)
+    let found = try outputs(opened, golden, model: try opened.packed("int8"))
+    guard let tokens = Self.rerouted[name] else { return #expect(golden.cosine(found) >= 0.999) }
+    let cosines = golden.tokenCosines(try #require(found["logits"]))
+    #expect(cosines.count == 32 && cosines.count { $0 < 0.999 } <= tokens)
   }
 
   @Test("all the cases are there")
@@ -63,7 +65,8 @@ private let causalCases = conformanceCases.filter { name in
   guard let opened = try? openCase(name), let graph = Optional(opened.architecture.graph) else { return true }
   return graph.kind != .encoder && graph.attention == .causal
     // These choose their frequencies by the length of the whole sequence.
-    && !["dynamic", "longrope"].contains(opened.model.hyperparameters.string("rope.scaling.type"))
+    && !["dynamic", "longrope", "dynamic_powers"].contains(
+      opened.model.hyperparameters.string("rope.scaling.type"))
 }
 
 @Suite struct InvarianceTests {

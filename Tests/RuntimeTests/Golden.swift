@@ -51,6 +51,16 @@ struct Golden {
     outputs.map { $0.distance(found[$0.name] ?? []) }.max() ?? .infinity
   }
 
+  /// The cosine of every token's logits.
+  func tokenCosines(_ found: [Float]) -> [Double] {
+    let logits = outputs[0]
+    let width = logits.values.count / ids.reduce(0) { $0 + $1.count }
+    return stride(from: 0, to: min(found.count, logits.values.count), by: width).map { start in
+      Golden.Output(name: logits.name, values: Array(logits.values[start..<start + width])).cosine(
+        Array(found[start..<start + width]))
+    }
+  }
+
   /// The smallest cosine of an output.
   func cosine(_ found: [String: [Float]]) -> Double {
     outputs.map { $0.cosine(found[$0.name] ?? []) }.min() ?? 0

@@ -35,6 +35,22 @@ import Tokenizers
     try expectFixtureIDs("bert", Tokenizer(read))
   }
 
+  @Test("a vocab.txt of atoms cuts formulae, and leaves out what is none") func vocabularyOfAtoms() throws {
+    let tokens = [
+      "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "c", "C", "(", ")", "O", "1", "Cl", ">>", "[C@@H]", "[O-]", "%12",
+      ".",
+    ]
+    let model = try WordPieceVocabulary.read(vocabulary: Array(tokens.joined(separator: "\n").utf8))
+    let tokenizer = try Tokenizer(model)
+    for (text, ids) in [
+      ("CCl>>c1c", [6, 11, 12, 5, 10, 5]), ("C[C@@H](O)[MASK]C", [6, 13, 7, 9, 8, 4, 6]),
+      ("[O-].C%12 é", [14, 16, 6, 15]),
+      ("Br", [1]),
+    ] {
+      #expect(try tokenizer.encode(Array(text.utf8), addsSpecial: true).map(Int.init) == [2] + ids + [3], "\(text)")
+    }
+  }
+
   @Test func sentencePieceThroughGGUF() throws {
     var model = try read("llama2")
     model.specialIDs[.bos] = 1

@@ -3,7 +3,7 @@ public import IR
 
 /// BERT's `vocab.txt`: one token a line, its number is the line's; the tokenizer of checkpoints from before
 /// tokenizer.json. What it leaves open tokenizer_config.json says, and BERT's defaults else; text becomes lower case unless
-/// a token holds a capital.
+/// a token holds a capital. A vocabulary of atoms (rxnmapper, rxnfp, DeepChem) cuts chemical formulae instead of words.
 public enum WordPieceVocabulary {
   /// - Parameters:
   ///   - vocabulary: the bytes of vocab.txt
@@ -38,13 +38,20 @@ public enum WordPieceVocabulary {
     }
     var root = JSONObject()
     root["added_tokens"] = .array(special)
-    root["normalizer"] = .object([
-      "type": .text("BertNormalizer"), "clean_text": .bool(true),
-      "handle_chinese_chars": .bool(settings?["tokenize_chinese_chars"]?.bool ?? true),
-      "strip_accents": settings?["strip_accents"] ?? .null,
-      "lowercase": .bool(settings?["do_lower_case"]?.bool ?? !isCased(numbers.keys)),
-    ])
-    root["pre_tokenizer"] = .object(["type": .text("BertPreTokenizer")])
+    if isSMILES(numbers) {
+      root["pre_tokenizer"] = .object([
+        "type": .text("Split"), "pattern": .object(["Regex": .text(smiles)]), "behavior": .text("Removed"),
+        "invert": .bool(true),
+      ])
+    } else {
+      root["normalizer"] = .object([
+        "type": .text("BertNormalizer"), "clean_text": .bool(true),
+        "handle_chinese_chars": .bool(settings?["tokenize_chinese_chars"]?.bool ?? true),
+        "strip_accents": settings?["strip_accents"] ?? .null,
+        "lowercase": .bool(settings?["do_lower_case"]?.bool ?? !isCased(numbers.keys)),
+      ])
+      root["pre_tokenizer"] = .object(["type": .text("BertPreTokenizer")])
+    }
     if let first = numbers[start], let last = numbers[end] {
       root["post_processor"] = .object([
         "type": .text("BertProcessing"), "sep": .array([.string(end), last]), "cls": .array([.string(start), first]),
@@ -58,6 +65,15 @@ public enum WordPieceVocabulary {
     return try TokenizerJSON.read(
       tokenizer: JSONValue.object(root).serialized(), configuration: configuration,
       modelConfiguration: modelConfiguration, limits: limits)
+  }
+
+  /// The atoms, bonds and rings of a SMILES formula (Schwaller et al. 2018); what is none of them is left out.
+  private static let smiles =
+    #"\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|\/|:|~|@|\?|>>?|\*|\$|\%[0-9]{2}|[0-9]"#
+
+  /// No word goes on in another token, and a chiral carbon is one.
+  private static func isSMILES(_ tokens: JSONObject) -> Bool {
+    tokens["[C@@H]"] != nil && tokens["c"] != nil && !tokens.keys.contains { $0.hasPrefix("##") }
   }
 
   /// Whether an ordinary token has a capital letter, which no text in lower case could reach.

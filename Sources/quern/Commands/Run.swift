@@ -134,8 +134,8 @@ private struct PromptTokens {
     }
     source = ids
     // T5 and BART begin with what the configuration says; where it says nothing, with padding, as T5 was trained.
-    start = [
-      running.transformer.configuration.decoderStartToken ?? tokenizer.model.paddingID ?? tokenizer.model.bosID ?? 0
-    ]
+    let configuration = running.transformer.configuration
+    let first = configuration.decoderStartToken ?? tokenizer.model.paddingID ?? tokenizer.model.bosID ?? 0
+    start = [first] + (configuration.forcedFirstToken.map { [$0] } ?? [])
   }
 }

@@ -9,7 +9,7 @@ struct Architectures: ParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() throws {
-    let architectures = try common.catalog().architectures
+    let architectures = try common.catalog().architectures()
     if common.json {
       return printJSON([
         "architectures": .array(
