@@ -6,32 +6,19 @@ Only the standard library: nothing here is a sound file of its container.
 """
 
 import json
-import pathlib
 import pickle
 import struct
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "hostile"
+from common import FIXTURES, field, varint
+
+ROOT = FIXTURES / "hostile"
 ROWS = []
 
 
 def bad(name, data, *words):
     (ROOT / name).write_bytes(data)
     ROWS.append({"file": name, "words": list(words)})
-
-
-def varint(value):
-    out = b""
-    while value >= 0x80:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def torch_zip(name, data_pkl, *words, compression=zipfile.ZIP_STORED):
