@@ -7,12 +7,12 @@ FIXTURES = pathlib.Path(__file__).resolve().parent.parent
 MASK = 2**64 - 1
 
 
-def save_answer(folder, name, tensors):
+def save_answer(folder, name, tensors, kind="answer"):
     """FILE.answer.safetensors: what the file holds, in C order."""
     import numpy as np
     from safetensors.numpy import save_file
 
-    save_file({k: np.array(v, order="C", copy=True) for k, v in tensors.items()}, folder / f"{name}.answer.safetensors")
+    save_file({k: np.array(v, order="C", copy=True) for k, v in tensors.items()}, folder / f"{name}.{kind}.safetensors")
 
 
 def normal(random, *shape):

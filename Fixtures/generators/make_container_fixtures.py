@@ -4,7 +4,8 @@ and beside it FILE.answer.safetensors with the tensors that it holds.
     python make_container_fixtures.py
 
 Needs numpy, safetensors, h5py, onnx, msgpack, ctranslate2, gensim, zstandard and torch. TensorFlow's index, MindSpore's
-and Paddle's messages, llama2.c's and GGML's files are written here by their documented layouts.
+and Paddle's messages, llama2.c's and GGML's files are written here by their documented layouts; what those programs wrote
+themselves, make_framework_fixtures.py and make_ggml_fixtures.py add.
 """
 
 import io

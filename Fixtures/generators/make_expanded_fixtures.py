@@ -7,6 +7,7 @@ Needs numpy, safetensors, h5py (1.14 or later of HDF5), zstandard and cramjam (S
 """
 
 import io
+import pickle
 import struct
 
 import cramjam
@@ -97,6 +98,25 @@ def compressed_npz():
     answer("deflated.npz", arrays)
 
 
+def big_endian():
+    """As machines of the other byte order write numbers; the same values in ours."""
+    types = ("f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")
+    arrays = {kind: (random.standard_normal((4, 6)) * 50).astype(">" + kind) for kind in types}
+    arrays["fortran"] = np.asfortranarray(arrays["f4"] + 1).astype(">f4", order="F")
+    native = {name: value.astype(value.dtype.newbyteorder("=")) for name, value in arrays.items()}
+    np.savez(ROOT / "big-endian.npz", **arrays)
+    answer("big-endian.npz", native)
+    (ROOT / "big-endian.pdparams").write_bytes(pickle.dumps(arrays, protocol=4))
+    answer("big-endian.pdparams", native)
+    with h5py.File(ROOT / "big-endian.h5", "w") as file:
+        for name, value in arrays.items():
+            file[name] = value
+        file.create_dataset("chunks", data=arrays["f4"], chunks=(3, 2), compression="gzip", shuffle=True)
+        file.create_dataset("unwritten", (2, 3), ">f4", fillvalue=1.5)
+    with h5py.File(ROOT / "big-endian.h5") as file:
+        answer("big-endian.h5", {name: value[()].astype(value.dtype.newbyteorder("=")) for name, value in file.items()})
+
+
 def zstd_files():
     """A frame that does not state its length, then two that do, one of them empty, and a skippable one."""
     tensors = {f"t{index}": np.round(f32(9, 50) * 4) for index in range(12)}
@@ -131,5 +151,5 @@ def snappy_index():
 # HDF5 2 lays compressed chunks out in another version than those before.
 hdf5_indices("latest.h5", "latest")
 hdf5_indices("v110.h5", ("v110", "v110"))
-for make in (hdf5_early, hdf5_implicit, compressed_npz, zstd_files, snappy_index):
+for make in (hdf5_early, hdf5_implicit, compressed_npz, zstd_files, snappy_index, big_endian):
     make()

@@ -93,7 +93,7 @@ deep = b""
 for _ in range(40):
     deep = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, deep)))
 bad("deep.onnx", field(1, 8) + field(7, deep), "deep")
-bad("length.onnx", field(1, 8) + varint(7 << 3 | 2) + varint(2**50) + b"x" * 64, "neither")
+bad("length.onnx", field(1, 8) + varint(7 << 3 | 2) + varint(2**50) + b"x" * 64, "cut off")
 
 bad("counts.gguf", b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60), "counts.gguf")
 bad("array_count.gguf", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 8, 2**60), "a")
