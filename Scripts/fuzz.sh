@@ -18,6 +18,7 @@ declare -A seeds=(
   [fasttext]='containers/fasttext*.bin hostile/dictionary.bin' [zstd]='containers/*.zst hostile/*.zst'
   [json]='tokenizers/bert/*.json quantized/*/config.json conformance/*/config.json'
   [tokenizer]='tokenizers/*/tokenizer.json')
+[ "$format" != list ] || { printf '%s\n' "${!seeds[@]}" | sort; exit; }
 [ -n "${seeds[$format]:-}" ] || { echo "fuzz: FORMAT is one of: ${!seeds[*]}" >&2; exit 2; }
 [ -n "${QUERN_FUZZ_PROGRAM:-}" ] || swift build -c release --package-path Tests/Fuzz --product fuzz
 corpus=Tests/Fuzz/Corpus/$format
