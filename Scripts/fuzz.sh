@@ -13,11 +13,12 @@ declare -A seeds=(
   [hdf5]='containers/*.h5 hostile/*.h5' [tensorflow]='containers/*.index hostile/*.index'
   [flax]='containers/*.msgpack hostile/*.msgpack' [mindspore]='containers/*.ckpt hostile/*.ckpt'
   [paddle]='containers/*.pd*params hostile/*.pdparams' [ctranslate2]='containers/ctranslate2.bin hostile/variables.bin'
-  [llama2c]='containers/llama2c*.bin' [ggml]='containers/gg*.bin containers/chatglm.bin hostile/vocabulary.bin'
+  [llama2c]='containers/llama2c*.bin' [ggml]='containers/gg*.bin ggjt3/*.bin containers/chatglm.bin hostile/vocabulary.bin'
   [words]='containers/word2vec.bin containers/*.txt hostile/rows.bin'
   [fasttext]='containers/fasttext*.bin hostile/dictionary.bin' [zstd]='containers/*.zst hostile/*.zst'
   [json]='tokenizers/bert/*.json quantized/*/config.json conformance/*/config.json'
   [tokenizer]='tokenizers/*/tokenizer.json')
+[ "$format" != list ] || { printf '%s\n' "${!seeds[@]}" | sort; exit; }
 [ -n "${seeds[$format]:-}" ] || { echo "fuzz: FORMAT is one of: ${!seeds[*]}" >&2; exit 2; }
 [ -n "${QUERN_FUZZ_PROGRAM:-}" ] || swift build -c release --package-path Tests/Fuzz --product fuzz
 corpus=Tests/Fuzz/Corpus/$format
@@ -34,7 +35,7 @@ for file in $(cd Fixtures && ls -d ${seeds[$format]} corpus/"$format"/* findings
   fi
 done
 # What some formats look for beside their file, input.index.
-cp Fixtures/containers/tf.data-00000-of-00001 "$beside/input.data-00000-of-00001"
+for shard in 00000-of-00001 00000-of-00002 00001-of-00002; do head -c 65536 /dev/zero > "$beside/input.data-$shard"; done
 cp Fixtures/containers/lod.pdmodel "$beside/input.pdmodel"
 cp Fixtures/containers/external.bin "$beside/external.bin"
 QUERN_FUZZ_FOLDER=$beside QUERN_FUZZ_FORMAT=$format ASAN_OPTIONS=detect_leaks=0 ${QUERN_FUZZ_PROGRAM:-Tests/Fuzz/.build/release/fuzz} "$corpus" \

@@ -4,12 +4,12 @@ and beside it FILE.answer.safetensors with the tensors that it holds.
     python make_container_fixtures.py
 
 Needs numpy, safetensors, h5py, onnx, msgpack, ctranslate2, gensim, zstandard and torch. TensorFlow's index, MindSpore's
-and Paddle's messages, llama2.c's and GGML's files are written here by their documented layouts.
+and Paddle's messages, llama2.c's and GGML's files are written here by their documented layouts; what those programs wrote
+themselves, make_framework_fixtures.py and make_ggml_fixtures.py add.
 """
 
 import io
 import json
-import pathlib
 import pickle
 import struct
 import tarfile
@@ -24,19 +24,19 @@ import onnx
 import torch
 import zstandard
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "containers"
+from common import FIXTURES, Table, field, normal, save_answer
+
+ROOT = FIXTURES / "containers"
 random = np.random.default_rng(11)
-MASK = 2**64 - 1
 
 
 def f32(*shape):
-    return random.standard_normal(shape).astype(np.float32)
+    return normal(random, *shape)
 
 
 def answer(name, tensors):
-    save_file({k: np.array(v, order="C", copy=True) for k, v in tensors.items()}, ROOT / f"{name}.answer.safetensors")
+    save_answer(ROOT, name, tensors)
 
 
 def write(name, data, tensors):
@@ -134,21 +134,6 @@ def onnx_files():
     answer("external.onnx", big)
 
 
-def varint(value):
-    out = b""
-    value &= MASK
-    while value >= 0x80:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
 def tensorflow():
     tensors = {"model/a/.ATTRIBUTES/VARIABLE_VALUE": f32(4, 3), "model/ab/.ATTRIBUTES/VARIABLE_VALUE": f32(5),
                "step/.ATTRIBUTES/VARIABLE_VALUE": np.array(9, np.int64)}
@@ -163,29 +148,10 @@ def tensorflow():
         data += raw
     entries.append((b"text", field(1, 7) + field(4, 0) + field(5, 0)))
 
-    def block(pairs):
-        out, last = b"", b""
-        for key, value in pairs:
-            shared = 0
-            while shared < min(len(key), len(last)) and key[shared] == last[shared]:
-                shared += 1
-            out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
-            last = key
-        return out + struct.pack("<II", 0, 1)
-
     half = len(entries) // 2
-    file, handles = b"", []
-    for part in (entries[:half], entries[half:]):
-        body = block(part)
-        handles.append((part[-1][0] + b"~", varint(len(file)) + varint(len(body))))
-        file += body + b"\0" * 5
-    meta = block([])
-    meta_handle = varint(len(file)) + varint(len(meta))
-    file += meta + b"\0" * 5
-    index = block(handles)
-    index_handle = varint(len(file)) + varint(len(index))
-    file += index + b"\0" * 5
-    file += (meta_handle + index_handle).ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+    table = Table()
+    handles = [(part[-1][0] + b"~", table.put(part)) for part in (entries[:half], entries[half:])]
+    file = table.finish(handles)
     (ROOT / "tf.data-00000-of-00001").write_bytes(data)
     write("tf.index", file, tensors)
 

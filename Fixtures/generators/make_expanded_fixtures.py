@@ -7,25 +7,26 @@ Needs numpy, safetensors, h5py (1.14 or later of HDF5), zstandard and cramjam (S
 """
 
 import io
-import pathlib
+import pickle
 import struct
 
 import cramjam
 import h5py
 import numpy as np
 import zstandard
-from safetensors.numpy import save_file
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "containers"
+from common import FIXTURES, Table, field, normal, save_answer
+
+ROOT = FIXTURES / "containers"
 random = np.random.default_rng(23)
 
 
 def f32(*shape):
-    return random.standard_normal(shape).astype(np.float32)
+    return normal(random, *shape)
 
 
 def answer(name, tensors):
-    save_file({k: np.array(v, order="C", copy=True) for k, v in tensors.items()}, ROOT / f"{name}.answer.safetensors")
+    save_answer(ROOT, name, tensors)
 
 
 def hdf5_indices(name, libver):
@@ -97,6 +98,25 @@ def compressed_npz():
     answer("deflated.npz", arrays)
 
 
+def big_endian():
+    """As machines of the other byte order write numbers; the same values in ours."""
+    types = ("f2", "f4", "f8", "i2", "i4", "i8", "u2", "u4", "u8")
+    arrays = {kind: (random.standard_normal((4, 6)) * 50).astype(">" + kind) for kind in types}
+    arrays["fortran"] = np.asfortranarray(arrays["f4"] + 1).astype(">f4", order="F")
+    native = {name: value.astype(value.dtype.newbyteorder("=")) for name, value in arrays.items()}
+    np.savez(ROOT / "big-endian.npz", **arrays)
+    answer("big-endian.npz", native)
+    (ROOT / "big-endian.pdparams").write_bytes(pickle.dumps(arrays, protocol=4))
+    answer("big-endian.pdparams", native)
+    with h5py.File(ROOT / "big-endian.h5", "w") as file:
+        for name, value in arrays.items():
+            file[name] = value
+        file.create_dataset("chunks", data=arrays["f4"], chunks=(3, 2), compression="gzip", shuffle=True)
+        file.create_dataset("unwritten", (2, 3), ">f4", fillvalue=1.5)
+    with h5py.File(ROOT / "big-endian.h5") as file:
+        answer("big-endian.h5", {name: value[()].astype(value.dtype.newbyteorder("=")) for name, value in file.items()})
+
+
 def zstd_files():
     """A frame that does not state its length, then two that do, one of them empty, and a skippable one."""
     tensors = {f"t{index}": np.round(f32(9, 50) * 4) for index in range(12)}
@@ -112,20 +132,6 @@ def zstd_files():
     answer("frames.npz.zst", tensors)
 
 
-def varint(value):
-    out = b""
-    while value >= 0x80:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
 def snappy_index():
     """A TensorFlow index whose blocks are compressed by Snappy, as TensorFlow before 2 could be built to write them."""
     tensors = {f"model/layer_{index}/kernel/.ATTRIBUTES/VARIABLE_VALUE": f32(3, 2 + index) for index in range(20)}
@@ -135,32 +141,8 @@ def snappy_index():
         entries.append((name.encode(), field(1, 1) + field(2, shape) + field(4, len(data)) + field(5, value.nbytes)))
         data += value.tobytes()
 
-    def block(rows):
-        out, restarts, last = b"", [], b""
-        for index, (key, value) in enumerate(rows):
-            shared = 0
-            if index % 16 == 0:
-                restarts.append(len(out))
-            else:
-                while shared < min(len(key), len(last)) and key[shared] == last[shared]:
-                    shared += 1
-            out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
-            last = key
-        return out + struct.pack(f"<{len(restarts)}I", *restarts) + struct.pack("<I", len(restarts))
-
-    index = b""
-
-    def put(rows):
-        nonlocal index
-        squeezed = bytes(cramjam.snappy.compress_raw(block(rows)))
-        handle = varint(len(index)) + varint(len(squeezed))
-        index += squeezed + b"\1" + bytes(4)
-        return handle
-
-    data_block = put(entries)
-    meta = put([])
-    table = put([(entries[-1][0], data_block)])
-    index += (meta + table).ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+    table = Table(lambda block: bytes(cramjam.snappy.compress_raw(block)), restart_interval=16)
+    index = table.finish([(entries[-1][0], table.put(entries))])
     (ROOT / "snappy.index").write_bytes(index)
     (ROOT / "snappy.data-00000-of-00001").write_bytes(data)
     answer("snappy.index", tensors)
@@ -169,5 +151,5 @@ def snappy_index():
 # HDF5 2 lays compressed chunks out in another version than those before.
 hdf5_indices("latest.h5", "latest")
 hdf5_indices("v110.h5", ("v110", "v110"))
-for make in (hdf5_early, hdf5_implicit, compressed_npz, zstd_files, snappy_index):
+for make in (hdf5_early, hdf5_implicit, compressed_npz, zstd_files, snappy_index, big_endian):
     make()

@@ -6,32 +6,19 @@ Only the standard library: nothing here is a sound file of its container.
 """
 
 import json
-import pathlib
 import pickle
 import struct
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "hostile"
+from common import FIXTURES, field, varint
+
+ROOT = FIXTURES / "hostile"
 ROWS = []
 
 
 def bad(name, data, *words):
     (ROOT / name).write_bytes(data)
     ROWS.append({"file": name, "words": list(words)})
-
-
-def varint(value):
-    out = b""
-    while value >= 0x80:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
 
 
 def torch_zip(name, data_pkl, *words, compression=zipfile.ZIP_STORED):
@@ -106,7 +93,7 @@ deep = b""
 for _ in range(40):
     deep = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, deep)))
 bad("deep.onnx", field(1, 8) + field(7, deep), "deep")
-bad("length.onnx", field(1, 8) + varint(7 << 3 | 2) + varint(2**50) + b"x" * 64, "neither")
+bad("length.onnx", field(1, 8) + varint(7 << 3 | 2) + varint(2**50) + b"x" * 64, "cut off")
 
 bad("counts.gguf", b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60), "counts.gguf")
 bad("array_count.gguf", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a" + struct.pack("<IIQ", 9, 8, 2**60), "a")

@@ -77,7 +77,7 @@ def bads():
     header("axis_too_long", "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775808,)}", "9223")
     header("record", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "[(")
     header("trailing", fine + " x", "x")
-    for name, kind in [("big_endian", ">f4"), ("object", "|O"), ("complex", "<c8"), ("text", "<U4")]:
+    for name, kind in [("byte_order", "=f4"), ("object", "|O"), ("complex", "<c8"), ("text", "<U4")]:
         bad(f"unknown_type_{name}.npy", "NUMPY-4", raw(fine.replace("<f4", kind), bytes(8)), 10)
     bad("shape_too_large.npy", "NUMPY-5", raw(fine.replace("(2,)", "(4294967296, 4294967296)"), bytes(8)), 10)
     bad("shape_axes.npy", "NUMPY-5", raw(fine.replace("(2,)", "(" + "1, " * 17 + ")"), bytes(4)), 10)

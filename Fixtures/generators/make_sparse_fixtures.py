@@ -16,7 +16,9 @@ import h5py
 import onnx
 from onnx import TensorProto, helper
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent / "sparse"
+from common import FIXTURES, Table, field
+
+ROOT = FIXTURES / "sparse"
 ROWS, COLUMNS = 1 << 20, 25600
 BYTES = ROWS * COLUMNS * 4
 CASES = []
@@ -58,36 +60,11 @@ def external_onnx():
     case("ONNX", ("model.onnx", len(data), [(0, data)]), ("weights.bin", BYTES, []))
 
 
-def varint(value):
-    out = b""
-    while value >= 0x80:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
 def tensorflow():
     shape = field(2, field(1, ROWS)) + field(2, field(1, COLUMNS))
-    index = b""
-
-    def put(rows):
-        nonlocal index
-        start = len(index)
-        index += b"".join(varint(0) + varint(len(key)) + varint(len(value)) + key + value for key, value in rows)
-        index += struct.pack("<II", 0, 1)
-        handle = varint(start) + varint(len(index) - start)
-        index += bytes(5)
-        return handle
-
-    data = put([(b"", field(1, 1)), (b"a", field(1, 1) + field(2, shape) + field(4, 0) + field(5, BYTES))])
-    meta, table = put([]), put([(b"a", data)])
-    index += (meta + table).ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+    table = Table()
+    data = table.put([(b"", field(1, 1)), (b"a", field(1, 1) + field(2, shape) + field(4, 0) + field(5, BYTES))])
+    index = table.finish([(b"a", data)])
     case("TensorFlow", ("model.index", len(index), [(0, index)]), ("model.data-00000-of-00001", BYTES, []))
 
 

@@ -31,6 +31,20 @@ extension MutableRawSpan {
   }
 }
 
+extension MutableRawSpan {
+  /// Reverses the bytes of every element of `width` bytes.
+  @_lifetime(self: copy self)
+  public mutating func reverseEach(_ width: Int) {
+    precondition(width > 0 && byteCount % width == 0, "elements that do not fill a span")
+    // Safe: every index is below the count, which the check above makes a multiple of the width.
+    unsafe withUnsafeMutableBytes { bytes in
+      for start in stride(from: 0, to: bytes.count, by: width) {
+        for index in 0..<width / 2 { unsafe bytes.swapAt(start + index, start + width - 1 - index) }
+      }
+    }
+  }
+}
+
 extension RawSpan {
   /// The little-endian integer at `offset`, which the caller knows to be inside.
   @inlinable

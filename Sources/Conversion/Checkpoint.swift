@@ -25,15 +25,37 @@ public struct Checkpoint: Sendable {
 
   /// Opens a Hugging Face directory, one of its files, a GGUF file or a config.json; what it is, its content says.
   public init(_ path: FilePath, limits: Limits = Limits()) throws(ConversionError) {
+    // TensorFlow's users call a checkpoint by what its files' names begin with.
+    let index = path.removingLastComponent().appending((path.lastComponent?.string ?? "") + ".index")
+    if !FileSystem.exists(path), FileSystem.exists(index) {
+      self = try Self.open(file: index, limits: limits)
+      return
+    }
     self =
       try FileSystem.isDirectory(path)
       ? Self.open(directory: path, limits: limits) : Self.open(file: path, limits: limits)
   }
 
+  /// The index beside a shard, which stands for the whole model.
+  private static func index(ofShard path: FilePath) -> FilePath? {
+    let part = /-\d{5}-of-\d{5}(\.safetensors|\.bin)$/
+    guard let name = path.lastComponent?.string, let match = name.firstMatch(of: part) else { return nil }
+    let index = path.removingLastComponent().appending(name[..<match.range.lowerBound] + match.1 + ".index.json")
+    return FileSystem.exists(index) ? index : nil
+  }
+
   private static func open(file path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
+    if let index = index(ofShard: path) { return try open(file: index, limits: limits) }
     let start: FileStart
     do { start = try FileStart(InputFile(path)) } catch { throw .file(error) }
     if let row = ContainerTable.row(for: start) {
+      // A part of Meta's checkpoint stands for all of them.
+      let folder = path.removingLastComponent()
+      if row.container == .pytorch, MetaShards.isShard(path.lastComponent?.string ?? ""),
+        FileSystem.exists(folder.appending("params.json"))
+      {
+        return try open(directory: folder, limits: limits)
+      }
       return try open(row, path, limits: limits)
     }
     if start.head.first(where: { !" \n\r\t".utf8.contains($0) }) == UInt8(ascii: "{") {
@@ -44,11 +66,14 @@ public struct Checkpoint: Sendable {
         }
         return try open(safetensorsIndex: path, limits: limits)
       }
+      if json["model_type"] == nil, let message = json["error"]?.string {
+        throw .unrecognized(path: path, detail: ForeignFile.description(ofServersError: message))
+      }
       return try Checkpoint(
         path: path, container: .configuration, contents: ContainerContents(tensors: [], fileByteCount: 0),
         configuration: json, companions: [:])
     }
-    throw .unrecognized(path: path, detail: ForeignFile.description(of: start.head))
+    throw .unrecognized(path: path, detail: ForeignFile.description(of: start.head, at: path))
   }
 
   private static func open(directory path: FilePath, limits: Limits) throws(ConversionError) -> Checkpoint {
@@ -75,13 +100,22 @@ public struct Checkpoint: Sendable {
     for name in Self.usualNames where names.contains(name) {
       return try open(file: path.appending(name), limits: limits)
     }
+    let others = names.filter { name in Self.usualEndings.contains { name.hasSuffix($0) } }
+    if others.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0.hasSuffix(".gguf") }) {
+      return try open(file: path.appending(others[0]), limits: limits)
+    }
+    // TensorFlow's SavedModel keeps its weights one folder below.
+    let variables = path.appending("variables").appending("variables.index")
+    if names.contains("saved_model.pb"), FileSystem.exists(variables) {
+      return try open(file: variables, limits: limits)
+    }
     let seen =
       names.isEmpty
       ? "it is empty" : "it holds \(names.prefix(8).joined(separator: ", "))\(names.count > 8 ? ", …" : "")"
     throw .unrecognized(
       path: path,
       detail: "no model.safetensors, \(SafetensorsLayout.indexName), pytorch_model.bin or single .gguf file in this "
-        + "directory; \(seen); a file of another kind can be named itself")
+        + "directory; \(seen); name the file that is meant")
   }
 
   /// The only GGUF model of a directory: one file, or the first part of the only split one.
@@ -196,6 +230,11 @@ public struct Checkpoint: Sendable {
   /// Weights that libraries other than transformers put into a directory, most telling first.
   private static let usualNames = [
     "model.onnx", "model.bin", "flax_model.msgpack", "tf_model.h5", "variables.index", "model.pdparams", "model.ckpt",
+  ]
+
+  /// Of weights under any name: one such file in a directory is meant.
+  private static let usualEndings = [
+    ".onnx", ".index", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".pth", ".pt", ".ckpt", ".pdparams", ".pdiparams",
   ]
 
   private static func readObject(_ path: FilePath, limits: Limits) throws(ConversionError) -> JSONObject {

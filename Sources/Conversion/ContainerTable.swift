@@ -73,7 +73,7 @@ public enum ContainerTable {
       }),
     ContainerRow(
       container: .numpy, title: "NumPy (`.npy`, `.npz`)",
-      reads: "plain little-endian arrays, either order; compressed archives", writes: "",
+      reads: "plain arrays of either order of axes and of bytes; compressed archives", writes: "",
       loses: "nothing", recognizes: { $0.begins(with: [0x93] + Array("NUMPY".utf8)) || NumPyFile.isArchive($0.file) },
       open: { (path, limits) throws(ConversionError) in
         do throws(NumPyError) {
@@ -105,8 +105,9 @@ public enum ContainerTable {
         } catch { throw .pytorch(error) }
       }),
     shared(
-      .tensorflow, "TensorFlow checkpoint V2 (`.index` and `.data-…`)", reads: "every plain type, in shards",
-      loses: "text and partitioned variables are left alone", recognizes: { TensorFlowFile.recognizes($0.file) }
+      .tensorflow, "TensorFlow checkpoint V2 (`.index` and `.data-…`)",
+      reads: "every plain type, in shards; partitioned variables",
+      loses: "text is left alone", recognizes: { TensorFlowFile.recognizes($0.file) }
     ) { (path, limits) throws(ContainerError) in try TensorFlowFile(path, limits: limits).contents },
     shared(
       .ggml, "GGML before GGUF (ggml, ggmf, ggjt 1–3; chatglm.cpp)", reads: "every type; old block layouts decoded",

@@ -55,6 +55,14 @@ public enum ConversionError: Error, Sendable {
 }
 
 extension ConversionError: CustomStringConvertible {
+  /// What to do about a file that contradicts itself: most often its download ended early.
+  private static func advice(_ error: ContainerError) -> String {
+    guard case .malformed(_, let reason) = error, !reason.contains("fetch"), !reason.contains("not run") else {
+      return ""
+    }
+    return "; if the file was cut short or changed on its way, fetch it again"
+  }
+
   public var description: String {
     switch self {
     case .file(let error): "\(error)"
@@ -62,7 +70,7 @@ extension ConversionError: CustomStringConvertible {
     case .gguf(let error): "\(error)"
     case .pytorch(let error): "\(error)"
     case .numpy(let error): "\(error)"
-    case .container(let error): "\(error)"
+    case .container(let error): "\(error)\(Self.advice(error))"
     case .json(let path, let error): "\(path): \(error)"
     case .tokenizer(let path, let error): "\(path): \(error)"
     case .catalog(let path, let error):

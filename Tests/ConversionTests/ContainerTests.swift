@@ -1,7 +1,9 @@
 import Bytes
+import Codecs
 import ContainerTesting
 import Conversion
 import IR
+import Kernels
 import SystemPackage
 import Testing
 
@@ -45,6 +47,30 @@ import Testing
         #expect(try tensor.bytes(rows: row..<row + 1) == Array(wanted), "\(tensor.name) row \(row)")
       }
     }
+  }
+
+  /// Blocks of ggjt 3 are ggml's of today, and stay packed: llama.cpp's own values of them.
+  @Test func packedTensorsDecode() throws {
+    let folder = fixtures.appending("ggjt3")
+    let names = FileSystem.names(in: folder).filter { $0.hasSuffix(".bin") }
+    #expect(names.count == 5)
+    for name in names {
+      let wanted = try Checkpoint(folder.appending(name + ".values.safetensors")).tensors
+      for tensor in try Checkpoint(folder.appending(name)).tensors {
+        let answer = try #require(wanted.first { $0.name == tensor.name })
+        #expect(try decoded(tensor) == (try answer.floats()), "\(name): \(tensor.name)")
+      }
+    }
+  }
+
+  private func decoded(_ tensor: TensorRef) throws -> [Float] {
+    guard !tensor.format.isPlain else { return try tensor.floats() }
+    let codec = try #require(Codec.for(tensor.format, kernels: Kernels.best()))
+    let bytes = try tensor.readAll()
+    var values = [Float](repeating: 0, count: tensor.shape.elementCount)
+    var span = values.mutableSpan
+    codec.decode(bytes.rawSpan, into: &span)
+    return values
   }
 
   @Test func everyContainerHasAnAnswer() throws {

@@ -93,9 +93,10 @@ struct CTranslate2Parser {
       guard fault == nil, let format, let shape = Shape(dimensions), !name.isEmpty, seen.insert(name).inserted else {
         return stop("a variable without type \(type), shape \(dimensions) or name", name)
       }
-      guard format.byteCount(elements: shape.elementCount) == byteCount, byteCount <= cursor.remaining else {
+      guard format.byteCount(elements: shape.elementCount) == byteCount else {
         return stop("\(shape) of \(format.name) in \(byteCount) bytes", name)
       }
+      guard byteCount <= cursor.remaining else { return stop("\(shape) reaches past the end of the file", name) }
       tensors.append(
         TensorRef(
           name: name, shape: shape, format: format,

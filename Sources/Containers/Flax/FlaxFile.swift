@@ -214,23 +214,27 @@ struct FlaxParser {
   /// Arrays of over 2^30 bytes: `w.chunks.0`, `w.chunks.1`, … are one flat array of the shape in `w.shape.0`, ….
   private mutating func joinChunks() {
     let suffix = Array(".chunks.".utf8)
-    var groups: [(stem: ByteString, parts: [TensorRef])] = []
+    var groups: [(stem: ByteString, parts: [(place: Int, tensor: TensorRef)])] = []
     var others: [TensorRef] = []
     for tensor in tensors {
       let digits = tensor.name.bytes.reversed().prefix { (0x30...0x39).contains($0) }.count
       let stem = tensor.name.bytes.dropLast(digits)
-      guard digits > 0, stem.reversed().starts(with: suffix.reversed()), tensor.shape.dimensions.count == 1 else {
+      guard let place = Int(String(decoding: tensor.name.bytes.suffix(digits), as: UTF8.self)),
+        stem.reversed().starts(with: suffix.reversed()), tensor.shape.dimensions.count == 1
+      else {
         others.append(tensor)
         continue
       }
       let name = ByteString(bytes: Array(stem.dropLast(suffix.count)))
       if groups.last?.stem == name {
-        groups[groups.count - 1].parts.append(tensor)
+        groups[groups.count - 1].parts.append((place, tensor))
       } else {
-        groups.append((name, [tensor]))
+        groups.append((name, [(place, tensor)]))
       }
     }
-    for (name, parts) in groups {
+    for (name, numbered) in groups {
+      // Names count, whatever order they stand in.
+      let parts = numbered.sorted { $0.place < $1.place }.map(\.tensor)
       var dimensions: [Int] = []
       while let size = numbers[ByteString("\(name).shape.\(dimensions.count)")] { dimensions.append(size) }
       guard let first = parts.first, parts.allSatisfy({ $0.format == first.format }), let shape = Shape(dimensions),

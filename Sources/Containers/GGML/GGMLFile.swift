@@ -148,9 +148,11 @@ struct GGMLParser {
     }
     let old = version < 3 ? LegacyBlock(type: type, version: version) : nil
     if let old {
-      guard shape.columns % 32 == 0, let bytes = Int.product(of: [shape.elementCount / 32, old.byteCount]),
-        bytes <= cursor.remaining, BlockFormat.f32.byteCount(elements: shape.elementCount) != nil
+      guard shape.columns % old.elementCount == 0,
+        let bytes = Int.product(of: [shape.elementCount / old.elementCount, old.byteCount]),
+        BlockFormat.f32.byteCount(elements: shape.elementCount) != nil
       else { return stop("\(shape) in old blocks of \(old.byteCount) bytes", name) }
+      guard bytes <= cursor.remaining else { return stop("\(shape) reaches past the end of the file", name) }
       let decoder = LegacyBlockRows(file: file, offset: cursor.offset, columns: shape.columns, block: old)
       tensors.append(TensorRef(name: name, shape: shape, format: .f32, source: DecodedSource(decoder)))
       return try cursor.skip(bytes)
@@ -166,74 +168,5 @@ struct GGMLParser {
         name: name, shape: shape, format: format,
         source: FileTensorSource(file: file, offset: cursor.offset, rowByteCount: rowByteCount)))
     try cursor.skip(bytes)
-  }
-}
-
-/// A block of 32 as versions before ggjt 3 laid it out.
-struct LegacyBlock: Sendable {
-  let bits: Int
-  let hasMinimum: Bool
-  /// F32 scales, as all but the five-bit ones had.
-  let hasWideScale: Bool
-  /// Neighbours share a byte; since version 2, elements j and j + 16 do.
-  let isInterleaved: Bool
-
-  init?(type: Int, version: Int) {
-    isInterleaved = version < 2
-    switch type {
-    case 2: (bits, hasMinimum, hasWideScale) = (4, false, true)
-    case 3: (bits, hasMinimum, hasWideScale) = (4, true, true)
-    case 6: (bits, hasMinimum, hasWideScale) = (5, false, false)
-    case 7: (bits, hasMinimum, hasWideScale) = (5, true, false)
-    case 8: (bits, hasMinimum, hasWideScale) = (8, false, true)
-    default: return nil
-    }
-  }
-
-  var scaleByteCount: Int { (hasWideScale ? 4 : 2) * (hasMinimum ? 2 : 1) }
-  var byteCount: Int { scaleByteCount + bits * 4 }
-}
-
-struct LegacyBlockRows: RowDecoder {
-  let file: InputFile
-  let offset: Int
-  let columns: Int
-  let block: LegacyBlock
-
-  func decode(rows: Range<Int>, into values: inout [Float]) throws(FileError) {
-    let perRow = columns / 32
-    let bytes = try file.read(
-      at: offset + rows.lowerBound * perRow * block.byteCount, count: rows.count * perRow * block.byteCount)
-    for index in 0..<rows.count * perRow {
-      let start = index * block.byteCount
-      let width = block.hasWideScale ? 4 : 2
-      let scale = number(bytes, start)
-      let minimum = block.hasMinimum ? number(bytes, start + width) : 0
-      var data = start + block.scaleByteCount
-      var high: UInt32 = 0
-      if block.bits == 5 {
-        high = bytes.integer(at: data)
-        data += 4
-      }
-      for element in 0..<32 {
-        var quant: Int
-        if block.bits == 8 {
-          quant = Int(Int8(bitPattern: bytes[data + element]))
-        } else {
-          let byte = bytes[data + (block.isInterleaved ? element / 2 : element % 16)]
-          let isLow = block.isInterleaved ? element % 2 == 0 : element < 16
-          quant = Int(isLow ? byte & 15 : byte >> 4)
-          if block.bits == 5 { quant |= Int(high >> UInt32(element) & 1) << 4 }
-          if !block.hasMinimum { quant -= 1 << (block.bits - 1) }
-        }
-        values[index * 32 + element] = Float(quant) * scale + minimum
-      }
-    }
-  }
-
-  private func number(_ bytes: [UInt8], _ at: Int) -> Float {
-    block.hasWideScale
-      ? Float(bitPattern: bytes.integer(at: at, as: UInt32.self))
-      : Float(Float16(bitPattern: bytes.integer(at: at, as: UInt16.self)))
   }
 }

@@ -50,20 +50,27 @@ enum HDF5Type {
     return try reader.bytes(at: place + 4, count: byteCount)
   }
 
-  /// Nil for what is no plain little-endian number.
-  static func format(_ reader: HDF5Reader, at offset: Int) throws(ContainerError) -> BlockFormat? {
+  /// A number's format, and whether its most significant byte lies first; nil for what is no plain number.
+  static func format(
+    _ reader: HDF5Reader, at offset: Int
+  ) throws(ContainerError) -> (format: BlockFormat, isBigEndian: Bool)? {
+    guard let format = try plainFormat(reader, at: offset) else { return nil }
+    return (format, try reader.number(at: offset + 1, count: 1) & 1 != 0)
+  }
+
+  private static func plainFormat(_ reader: HDF5Reader, at offset: Int) throws(ContainerError) -> BlockFormat? {
     let head = try reader.bytes(at: offset, count: 8)
     let size = try reader.number(at: offset + 4, count: 4)
     switch head[0] & 15 {
     case 0:
-      guard head[1] & 1 == 0 else { throw unsupported(reader, offset) }
       let isSigned = head[1] & 8 != 0
       return [
         1: isSigned ? .i8 : .u8, 2: isSigned ? .i16 : .u16, 4: isSigned ? .i32 : .u32, 8: isSigned ? .i64 : .u64,
-      ][
-        size] ?? nil
+      ][size]
     case 1:
-      guard head[1] & 0x41 == 0 else { throw unsupported(reader, offset) }
+      guard head[1] & 0x40 == 0 else {
+        throw .unsupported(.init(reader.file.path, "HDF5", offset: offset), reason: "numbers in the VAX's byte order")
+      }
       let exponent = try reader.number(at: offset + 13, count: 1)
       return switch (size, exponent) {
       case (2, 5): .f16
@@ -77,10 +84,6 @@ enum HDF5Type {
       return size == 1 ? .bool : nil
     default: return nil
     }
-  }
-
-  private static func unsupported(_ reader: HDF5Reader, _ offset: Int) -> ContainerError {
-    .unsupported(.init(reader.file.path, "HDF5", offset: offset), reason: "a big-endian dataset")
   }
 }
 

@@ -142,7 +142,8 @@ struct HDF5Walker {
       let layout = messages.first(where: { $0.type == 8 })
     else { throw reader.fault("a dataset without shape or type", at: address, name: name) }
     let extents = try HDF5Type.dimensions(reader, at: space.offset, limit: limits.dimensionCount)
-    guard let format = try HDF5Type.format(reader, at: type.offset), let (dimensions, most) = extents else {
+    guard let (format, isBigEndian) = try HDF5Type.format(reader, at: type.offset), let (dimensions, most) = extents
+    else {
       otherCount += 1
       return
     }
@@ -161,7 +162,8 @@ struct HDF5Walker {
       chunkLimit: min(limits.tensorCount, 1 << 20), most: most,
       fill: try HDF5Type.fill(reader, messages, byteCount: format.bytesPerBlock))
     let source = try dataset.source(layoutAt: layout.offset)
-    let tensor = TensorRef(name: name, shape: shape, format: format, source: source)
+    let stored = TensorRef(name: name, shape: shape, format: format, source: source)
+    let tensor = isBigEndian ? stored.byteSwapped() : stored
     tensors.append(source is HDF5ChunkedSource ? tensor.paneled(cache) : tensor)
   }
 }

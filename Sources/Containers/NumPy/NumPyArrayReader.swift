@@ -33,7 +33,7 @@ struct NumPyArrayReader {
   }
 
   private func reference(_ header: NumPyHeader, headerOffset: Int, dataOffset: Int) throws(NumPyError) -> TensorRef {
-    guard let format = Self.formats[header.type] else {
+    guard let (format, isBigEndian) = Self.format(header.type) else {
       throw .unknownType(path: file.path, array: name, type: header.type, offset: headerOffset)
     }
     guard header.dimensions.count <= limits.dimensionCount, let shape = Shape(header.dimensions),
@@ -48,20 +48,29 @@ struct NumPyArrayReader {
       let source = StridedTensorSource(
         file: file, offset: dataOffset, dimensions: header.dimensions, strides: Array(strides),
         elementByteCount: format.bytesPerBlock)
-      return TensorRef(name: name, shape: shape, format: format, source: source).paneled(cache)
+      let tensor = TensorRef(name: name, shape: shape, format: format, source: source)
+      return (isBigEndian ? tensor.byteSwapped() : tensor).paneled(cache)
     }
     let source = FileTensorSource(
       file: file, offset: dataOffset, rowByteCount: format.bytesPerBlock * shape.columns)
-    return TensorRef(name: name, shape: shape, format: format, source: source)
+    let tensor = TensorRef(name: name, shape: shape, format: format, source: source)
+    return isBigEndian ? tensor.byteSwapped() : tensor
   }
 
   private func bytes(at offset: Int, count: Int) throws(NumPyError) -> [UInt8] {
     do throws(FileError) { return try file.read(at: offset, count: count) } catch { throw .file(error) }
   }
 
-  /// `|` stands for no byte order, `<` for little-endian.
+  /// `<` and `>` stand for the byte order, `|` for none.
+  private static func format(_ type: String) -> (BlockFormat, isBigEndian: Bool)? {
+    guard let order = type.first, let format = formats[String(type.dropFirst())],
+      format.bytesPerBlock == 1 ? order == "|" : order == "<" || order == ">"
+    else { return nil }
+    return (format, order == ">")
+  }
+
   private static let formats: [String: BlockFormat] = [
-    "<f4": .f32, "<f2": .f16, "<f8": .f64, "|i1": .i8, "<i2": .i16, "<i4": .i32, "<i8": .i64, "|u1": .u8, "<u2": .u16,
-    "<u4": .u32, "<u8": .u64, "|b1": .bool,
+    "f4": .f32, "f2": .f16, "f8": .f64, "i1": .i8, "i2": .i16, "i4": .i32, "i8": .i64, "u1": .u8, "u2": .u16,
+    "u4": .u32, "u8": .u64, "b1": .bool,
   ]
 }

@@ -15,7 +15,7 @@ public enum NumPyError: Error, Hashable, Sendable {
   case truncated(path: FilePath, array: ByteString, offset: Int)
   /// The header is not the dictionary it should be.
   case invalidHeader(path: FilePath, array: ByteString, reason: String, offset: Int)
-  /// A `descr` that we cannot hold: big-endian, Python objects, records, complex numbers, text.
+  /// A `descr` that we cannot hold: Python objects, records, complex numbers, text.
   case unknownType(path: FilePath, array: ByteString, type: String, offset: Int)
   /// The shape's element or byte count does not fit a machine integer, or it has too many axes.
   case shapeTooLarge(path: FilePath, array: ByteString, offset: Int)
@@ -82,7 +82,7 @@ extension NumPyError: CustomStringConvertible {
       "\(place(path, array)): header: \(reason), at offset \(offset)"
     case .unknownType(let path, let array, let type, let offset):
       "\(place(path, array)): type \(type), in the header at offset \(offset), is not one we read; "
-        + "save plain little-endian numbers"
+        + "save plain numbers (array.astype(numpy.float32))"
     case .shapeTooLarge(let path, let array, let offset):
       "\(place(path, array)): the shape in the header at offset \(offset) is too large"
     case .sizeMismatch(let path, let array, let needed, let found, let offset):

@@ -33,7 +33,7 @@ struct ONNXWeights {
 
   mutating func resolve() throws(ContainerError) {
     var casts: [ByteString: ByteString] = [:]
-    var products: [ByteString: (weight: ByteString, isTransposed: Bool, node: ByteString)] = [:]
+    var products: [Product] = []
     for node in nodes {
       switch node.operation {
       case "DequantizeLinear": try dequantize(node)
@@ -45,9 +45,9 @@ struct ONNXWeights {
       case "MatMulNBits": try unpackBlocks(node)
       case "MatMul", "Gemm":
         if node.inputs.count > 1, let output = node.outputs.first, values[node.inputs[1]] != nil {
-          products[output] = (
-            node.inputs[1], node.operation == "MatMul" || node.integers["transB"] ?? 0 == 0, node.name
-          )
+          let isTransposed = node.operation == "MatMul" || node.integers["transB"] ?? 0 == 0
+          products.append(
+            Product(output: output, weight: node.inputs[1], isTransposed: isTransposed, node: node.name))
         }
       default: break
       }
@@ -190,20 +190,28 @@ struct ONNXWeights {
 
   // MARK: names
 
+  private struct Product {
+    let output: ByteString
+    let weight: ByteString
+    let isTransposed: Bool
+    let node: ByteString
+  }
+
   /// A Linear layer becomes MatMul and Add: the weight is transposed and named by number, the bias keeps its name.
-  private mutating func recoverNames(
-    _ products: [ByteString: (weight: ByteString, isTransposed: Bool, node: ByteString)]
-  ) {
+  /// - Parameter products: in the graph's order, of which the first names a weight that several share.
+  private mutating func recoverNames(_ products: [Product]) {
+    let byOutput = Dictionary(products.map { ($0.output, $0) }, uniquingKeysWith: { _, last in last })
+    let outputs = Dictionary(aliases.map { ($0.value, $0.key) }, uniquingKeysWith: min)
     var wanted: [ByteString: ByteString] = [:]
     for node in nodes where node.operation == "Add" && node.inputs.count == 2 {
       for (product, bias) in [(0, 1), (1, 0)] {
-        guard let found = products[node.inputs[product]], found.isTransposed,
+        guard let found = byOutput[node.inputs[product]], found.isTransposed,
           let layer = Self.removing(".bias", from: node.inputs[bias])
         else { continue }
         wanted[found.weight] = ByteString(layer.text + ".weight")
       }
     }
-    for (_, product) in products where product.isTransposed && wanted[product.weight] == nil {
+    for product in products where product.isTransposed && wanted[product.weight] == nil {
       // `/encoder/layer.0/attention/self/query/MatMul`
       guard let scope = Self.removing("/MatMul", from: product.node), scope.hasPrefix("/") else { continue }
       wanted[product.weight] = ByteString(
@@ -212,7 +220,7 @@ struct ONNXWeights {
     let taken = Set(values.keys)
     var given: Set<ByteString> = []
     for (position, name) in order.enumerated() {
-      guard let new = wanted[name] ?? aliases.first(where: { $0.value == name }).flatMap({ wanted[$0.key] }),
+      guard let new = wanted[name] ?? outputs[name].flatMap({ wanted[$0] }),
         Self.isNumbered(name), !taken.contains(new), let tensor = values[name], tensor.shape.dimensions.count == 2,
         given.insert(new).inserted
       else { continue }
@@ -231,77 +239,5 @@ struct ONNXWeights {
     let text = name.text
     let digits = text.reversed().prefix { $0.isASCII && $0.isNumber }
     return !digits.isEmpty && !text.contains(".")
-  }
-}
-
-/// (x − zero) · scale, one pair for all, per index of an axis, or per block of it.
-struct AffineDecoder: RowDecoder {
-  let values: TensorRef
-  let scales: TensorRef
-  let zeros: TensorRef?
-  /// Elements after the axis, and the axis's own length.
-  let inner: Int
-  let length: Int
-  let block: Int
-  let isBlocked: Bool
-  /// Each row of scales belongs to the same row of values.
-  let hasScalesPerRow: Bool
-
-  var columns: Int { values.shape.columns }
-
-  func decode(rows: Range<Int>, into result: inout [Float]) throws(FileError) {
-    result = try values.floats(rows: rows)
-    let wanted = hasScalesPerRow ? rows : 0..<scales.shape.rows
-    let scale = try scales.floats(rows: wanted)
-    let zero = try zeros?.floats(rows: hasScalesPerRow ? rows : 0..<(zeros?.shape.rows ?? 0))
-    let start = rows.lowerBound * columns
-    let blocks = (length + block - 1) / block
-    for index in result.indices {
-      let element = start + index
-      var place = 0
-      if hasScalesPerRow {
-        place = index / columns * blocks + index % columns / block
-      } else if scale.count > 1 {
-        let along = element / inner % length
-        place = isBlocked ? (element / (inner * length) * blocks + along / block) * inner + element % inner : along
-      }
-      result[index] = (result[index] - (zero?[place] ?? 0)) * scale[place]
-    }
-  }
-}
-
-/// MatMulNBits's rows: blocks of fields, lowest bits first. Zero points are packed alike (U8), or plain numbers.
-struct BlockMatrixDecoder: RowDecoder {
-  let packed: TensorRef
-  let scales: TensorRef
-  let zeros: TensorRef?
-  let columns: Int
-  let block: Int
-  let bits: Int
-
-  func decode(rows: Range<Int>, into values: inout [Float]) throws(FileError) {
-    let bytes = try packed.bytes(rows: rows)
-    let scale = try scales.floats(rows: rows)
-    let isPacked = zeros?.format == .u8
-    let packedZeros = isPacked ? try zeros?.bytes(rows: rows) : nil
-    let plainZeros = isPacked ? nil : try zeros?.floats(rows: rows)
-    let zeroWidth = zeros?.shape.columns ?? 0
-    let blocks = (columns - 1) / block + 1
-    let perByte = 8 / bits
-    let mask = UInt8(truncatingIfNeeded: (1 << bits) - 1)
-    let rowBytes = packed.shape.columns
-    for row in 0..<rows.count {
-      for column in 0..<columns {
-        let index = column / block
-        let quant = bytes[row * rowBytes + column / perByte] >> UInt8(column % perByte * bits) & mask
-        var zero = Float(1 << (bits - 1))
-        if let plainZeros {
-          zero = plainZeros[row * blocks + index]
-        } else if let packedZeros {
-          zero = Float(packedZeros[row * zeroWidth + index / perByte] >> UInt8(index % perByte * bits) & mask)
-        }
-        values[row * columns + column] = (Float(quant) - zero) * scale[row * blocks + index]
-      }
-    }
   }
 }

@@ -101,7 +101,8 @@ extension PyTorchError: CustomStringConvertible {
     case .notPyTorch(let path, let reason): "\(path): not a PyTorch checkpoint: \(reason)"
     case .bigEndian(let path): "\(path): written on a big-endian machine; save it again on a little-endian one"
     case .missingEntry(let path, "single data.pkl"):
-      "\(path): a zip archive without a single data.pkl: no checkpoint of PyTorch, NumPy or Keras, or a damaged one"
+      "\(path): a zip archive without a single data.pkl: no checkpoint of PyTorch, NumPy or Keras, or a damaged one; "
+        + "if a model lies in it, unpack it"
     case .missingEntry(let path, let entry): "\(path): the archive has no \(entry); fetch the file again"
     case .noTensors(let path, let reason): "\(path): no dictionary of tensors: \(reason); save the state_dict alone"
     case .invalidTensor(let path, let tensor, let reason): "\(path): tensor \(tensor): \(reason)"

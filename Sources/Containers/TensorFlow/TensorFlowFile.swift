@@ -3,6 +3,7 @@
 //      entry: bytes shared with the key before, further bytes, bytes of the value: varints │ bytes of the key │ value
 //    footer: handles (offset, length: varints) of two blocks, zeros to 40 │ 0xDB4775248B80FB57
 //    values: BundleHeaderProto under the empty key, BundleEntryProto {1 type, 2 shape, 3 shard, 4 offset, 5 size, 7 slices}
+//      a variable in parts has an entry that lists them, and one for each part, whose key begins with a zero
 //  PREFIX.data-00000-of-00001: the tensors
 
 import Archives
@@ -29,6 +30,7 @@ public struct TensorFlowFile: Sendable {
     var tensors: [TensorRef] = []
     var otherCount = 0
     var names: Set<ByteString> = []
+    var parts: [ByteString: TensorRef] = [:]
     for entry in try table.entries() {
       if entry.key.isEmpty {
         shards = try Self.shards(try Self.header(entry), beside: path)
@@ -41,23 +43,41 @@ public struct TensorFlowFile: Sendable {
         otherCount += 1
         continue
       }
-      guard let shape = Shape(row.dimensions), row.format.byteCount(elements: shape.elementCount) == row.byteCount
-      else {
-        throw table.fault(
-          "\(row.dimensions) of \(row.format.name) in \(row.byteCount) bytes", at: entry.offset, entry.key)
-      }
-      guard shards.indices.contains(row.shard), row.offset >= 0, row.offset <= shards[row.shard].byteCount,
-        row.byteCount <= shards[row.shard].byteCount - row.offset
-      else { throw table.fault("it does not lie in its shard", at: entry.offset, entry.key) }
-      tensors.append(
-        TensorRef(
-          name: entry.key, shape: shape, format: row.format,
-          source: FileTensorSource(
-            file: shards[row.shard], offset: row.offset, rowByteCount: shape.columns * row.format.bytesPerBlock)))
+      let tensor = try Self.tensor(entry, row, shards: shards, parts: parts, table)
+      // Keys are in order, so that parts come before what they are parts of.
+      if TensorFlowSlice.isKeyOfPart(entry.key) { parts[entry.key] = tensor } else { tensors.append(tensor) }
     }
     contents = ContainerContents(
       tensors: tensors, fileByteCount: shards.reduce(file.byteCount) { $0 + $1.byteCount },
-      notes: otherCount > 0 ? ["\(otherCount) entries of text or of parts left alone"] : [])
+      notes: otherCount > 0 ? ["\(otherCount) entries of text left alone"] : [])
+  }
+
+  private static func tensor(
+    _ entry: TensorFlowTable.Entry, _ row: Row, shards: [InputFile], parts: [ByteString: TensorRef],
+    _ table: TensorFlowTable
+  ) throws(ContainerError) -> TensorRef {
+    guard let shape = Shape(row.dimensions) else {
+      throw table.fault("the shape \(row.dimensions) is impossible", at: entry.offset, entry.key)
+    }
+    if !row.slices.isEmpty, !TensorFlowSlice.isKeyOfPart(entry.key) {
+      let own = row.slices.compactMap { slice in parts[slice.key(of: entry.key)].map { (slice, $0) } }
+      guard own.count == row.slices.count, own.allSatisfy({ $0.1.format == row.format }),
+        let source = TensorFlowSlice.joined(own, shape: shape)
+      else {
+        throw table.fault("its \(row.slices.count) parts do not make \(shape)", at: entry.offset, entry.key)
+      }
+      return TensorRef(name: entry.key, shape: shape, format: row.format, source: source)
+    }
+    guard row.format.byteCount(elements: shape.elementCount) == row.byteCount else {
+      throw table.fault("\(shape) of \(row.format.name) in \(row.byteCount) bytes", at: entry.offset, entry.key)
+    }
+    guard shards.indices.contains(row.shard), row.offset >= 0, row.offset <= shards[row.shard].byteCount,
+      row.byteCount <= shards[row.shard].byteCount - row.offset
+    else { throw table.fault("it does not lie in its shard", at: entry.offset, entry.key) }
+    return TensorRef(
+      name: entry.key, shape: shape, format: row.format,
+      source: FileTensorSource(
+        file: shards[row.shard], offset: row.offset, rowByteCount: shape.columns * row.format.bytesPerBlock))
   }
 
   private static func converted(_ error: ProtobufError, _ path: FilePath) -> ContainerError {
@@ -110,9 +130,11 @@ public struct TensorFlowFile: Sendable {
     var shard: Int
     var offset: Int
     var byteCount: Int
+    /// Of a variable in parts, which has no bytes itself.
+    var slices: [TensorFlowSlice] = []
   }
 
-  /// Nil for text and for tensors in parts.
+  /// Nil for text.
   private static func entry(
     _ entry: TensorFlowTable.Entry, limits: Limits
   ) throws(ContainerError) -> Row? {
@@ -140,7 +162,11 @@ public struct TensorFlowFile: Sendable {
         case (3, .varint(let value)): row.shard = Int(clamping: value)
         case (4, .varint(let value)): row.offset = Int(clamping: value)
         case (5, .varint(let value)): row.byteCount = Int(clamping: value)
-        case (7, .bytes): return nil
+        case (7, .bytes(let slice)):
+          guard row.slices.count < limits.tensorCount else {
+            throw .malformed(reason: "too many parts", offset: field.offset)
+          }
+          row.slices.append(try .read(entry.file, slice, limit: limits.dimensionCount))
         default: break
         }
       }
