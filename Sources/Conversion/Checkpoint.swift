@@ -1,7 +1,7 @@
 public import Bytes
 public import IR
 import PyTorch
-import QuantizedWeights
+public import QuantizedWeights
 import Safetensors
 public import SystemPackage
 
@@ -15,6 +15,8 @@ public struct Checkpoint: Sendable {
   public let fileByteCount: Int
   /// Under the file's own names.
   public let tensors: [TensorRef]
+  /// Those of them that the file holds packed and that are decoded when read, by name.
+  public let packed: [ByteString: QuantizedWeights.Stored]
   /// GGUF's, or the safetensors headers' own.
   public let metadata: Metadata
   public let configuration: JSONObject?
@@ -202,6 +204,7 @@ public struct Checkpoint: Sendable {
     self.container = container
     fileByteCount = contents.fileByteCount
     tensors = weights.tensors
+    packed = weights.stored
     metadata = contents.metadata
     notes = contents.notes + weights.notes
     var configuration = configuration

@@ -50,7 +50,7 @@ struct AttentionLayer: Hashable, Sendable {
 
   /// Key-value heads, layer by layer; none in recurrent layers.
   static func headCounts(of model: ModelShape) throws(FootprintError) -> [Int] {
-    let layerCount = try model.required("decoder_block_count", orElse: "block_count")
+    let layerCount = try model.layerCount("decoder_block_count", orElse: "block_count")
     let name = "attention.head_count_kv"
     guard case .integers(let counts)? = model.hyperparameters[name] else {
       let count = try model.required(name)

@@ -26,7 +26,7 @@ public struct ConversionCost: Sendable {
       try FootprintItem(.overhead, "tokenizer", vocabulary * Formula("bytes per token", ours.tokenizerBytesPerToken)),
       try FootprintItem(.compute, "slabs", Formula("threads", threads) * slab),
     ]
-    let tensors = Formula.sum(model.tensors.map { Formula($0.name.text, $0.byteCount ?? 0) })
+    let tensors = Formula.sum(model.tensors.map { Formula($0.name.text, $0.packed?.byteCount ?? $0.byteCount ?? 0) })
     fileBytes = try FootprintItem(.weights, "tensors", tensors).bytes + (model.fileOverheadByteCount ?? 0)
     seconds = Double(model.parameterCount) * Self.nanosecondsPerWeight * 1e-9 / Double(max(1, threads))
   }

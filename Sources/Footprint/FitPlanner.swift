@@ -71,7 +71,7 @@ public struct FitPlanner: Sendable {
       return try Footprint(of: model, for: request)
     }
     guard let (offload, footprint) = best else { return nil }
-    let layers = try model.required("block_count")
+    let layers = try model.layerCount()
     return DeviceSplit(
       offload: offload, footprint: footprint, layers: layers - offload.firstLayer(of: layers),
       generation: try divided(on: device, footprint, offload))
@@ -83,7 +83,7 @@ public struct FitPlanner: Sendable {
   ) throws(FootprintError) -> DeviceFit.Rate? {
     guard let offload, let host, let there = host.bandwidthBytesPerSecond, let here = device.bandwidthBytesPerSecond
     else { return nil }
-    let first = offload.firstLayer(of: try model.required("block_count"))
+    let first = offload.firstLayer(of: try model.layerCount())
     let isAway = { (tensor: ModelShape.Tensor) -> Bool in
       guard let layer = tensor.layer else { return offload.gpuLayers == 0 }
       return layer < first || (tensor.isExperts && layer < offload.layersWithoutExperts)
@@ -166,7 +166,7 @@ struct TokenWork: Sendable {
     let used = model.hyperparameters.integer("expert_used_count") ?? 0
     let share = experts > 0 ? Double(used) / Double(experts) : 1
     let hasHead = model.tensors.contains { $0.role == .head }
-    let count = try model.required("block_count")
+    let count = try model.layerCount()
     // Layers may share their weights (ALBERT): those are read again for each.
     let distinct = Set(tensors.lazy.filter { $0.role == .layers }.compactMap(\.layer)).count
     let isShared = distinct == 1 && count > 1 && tensors.count == model.tensors.count

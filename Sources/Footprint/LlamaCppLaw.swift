@@ -24,7 +24,7 @@ struct LlamaCppLaw: RuntimeLaw {
   static let largestMicroBatch = 2048
 
   init(model: ModelShape, request: FootprintRequest, profile: RuntimeProfile) throws(FootprintError) {
-    layerCount = try model.required("block_count")
+    layerCount = try model.layerCount()
     try request.offload?.checked(layers: layerCount)
     self.model = model
     self.request = request

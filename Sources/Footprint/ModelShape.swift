@@ -13,6 +13,8 @@ public struct ModelShape: Sendable {
     public let encoding: WeightEncoding
     /// Rows padded to whole blocks, or nil when the product does not fit.
     public let byteCount: Int?
+    /// How a GPU library keeps it, where the file has it so: a runtime that knows the library does not decode it.
+    public let packed: PackedEncoding?
     /// Where it belongs in a report.
     let role: Role
     /// 3 of `blk.3.attn_q.weight`, `dec.blk.3.attn_q.weight`.
@@ -30,13 +32,18 @@ public struct ModelShape: Sendable {
       case vectors = "norms and biases"
     }
 
-    public init(name: ByteString, shape: Shape, format: BlockFormat, encoding: WeightEncoding? = nil) {
+    public init(
+      name: ByteString, shape: Shape, format: BlockFormat, encoding: WeightEncoding? = nil,
+      packed: PackedEncoding? = nil, byteCount: Int? = nil
+    ) {
       self.name = name
       self.shape = shape
       self.format = format
       let encoding = encoding ?? WeightEncoding(format)
       self.encoding = encoding
-      byteCount = encoding.formula(rows: Formula("rows", shape.rows), columns: shape.columns).value
+      self.packed = packed
+      self.byteCount =
+        byteCount ?? encoding.formula(rows: Formula("rows", shape.rows), columns: shape.columns).value
       let text = name.text
       role =
         text == "token_embd.weight"
@@ -94,10 +101,11 @@ public struct ModelShape: Sendable {
   }
 
   /// A checkpoint, with the formats its tensors have.
-  public init(_ model: Model) {
+  /// - Parameter packed: of a tensor, how a GPU library keeps it.
+  public init(_ model: Model, packed: (TensorRef) -> PackedEncoding? = { _ in nil }) {
     self.init(
       family: model.family, hyperparameters: model.hyperparameters,
-      tensors: model.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: $0.format) })
+      tensors: model.tensors.map { Tensor(name: $0.name, shape: $0.shape, format: $0.format, packed: packed($0)) })
   }
 
   /// A configuration alone: every tensor that the family's descriptor asks for.
@@ -134,6 +142,35 @@ public struct ModelShape: Sendable {
     return result
   }
 
+  /// The same model with some of its matrices as a GPU library packs them.
+  public func packed(as choice: (_ name: ByteString, _ shape: Shape) -> PackedEncoding?) -> ModelShape {
+    var result = self
+    result.tensors = tensors.map {
+      Tensor(name: $0.name, shape: $0.shape, format: $0.format, packed: choice($0.name, $0.shape) ?? $0.packed)
+    }
+    return result
+  }
+
+  /// The same model as a runtime holds it: packed as it is where the runtime computes with that, else in F16. Runtimes
+  /// that know no library's format are given the decoded file.
+  public func held(by profile: RuntimeProfile) -> ModelShape {
+    guard profile.readsPackedFolders, tensors.contains(where: { $0.packed != nil }) else { return self }
+    var result = self
+    result.tensors = tensors.map { tensor in
+      guard let packed = tensor.packed else { return tensor }
+      guard profile.keeps(packed) else {
+        return Tensor(name: tensor.name, shape: tensor.shape, format: .f16, packed: packed)
+      }
+      return Tensor(
+        name: tensor.name, shape: tensor.shape, format: tensor.format, encoding: packed.encoding, packed: packed,
+        byteCount: packed.byteCount)
+    }
+    return result
+  }
+
+  /// Whether some matrices are as a GPU library packs them.
+  public var isPacked: Bool { tensors.contains { $0.packed != nil } }
+
   /// The same model with the matrices of its layers in another runtime's encoding; embedding, head and vectors stay.
   public func encoded(as encoding: WeightEncoding) -> ModelShape {
     var result = self
@@ -166,6 +203,15 @@ public struct ModelShape: Sendable {
   func required(_ name: String) throws(FootprintError) -> Int {
     guard let value = hyperparameters.integer(name) else { throw .missingHyperparameter(name: name) }
     return value
+  }
+
+  /// Files of families that no descriptor knows may say anything.
+  func layerCount(_ name: String = "block_count", orElse other: String = "block_count") throws(FootprintError) -> Int {
+    let count = try required(name, orElse: other)
+    guard (1...10_000).contains(count) else {
+      throw .invalidHyperparameter(name: hyperparameters.integer(name) == nil ? other : name, found: "\(count)")
+    }
+    return count
   }
 
   func required(_ name: String, orElse other: String) throws(FootprintError) -> Int {

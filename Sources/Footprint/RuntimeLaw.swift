@@ -23,7 +23,8 @@ extension RuntimeProfile.Law {
 extension RuntimeProfile {
   /// - Throws: `unsupported` where the model has weights that the runtime does not compute with.
   func checkWeights(of model: ModelShape) throws(FootprintError) {
-    for encoding in model.encodings.sorted(by: { $0.name < $1.name }) {
+    let packed = Set(model.tensors.lazy.compactMap(\.packed?.encoding))
+    for encoding in model.encodings.subtracting(packed).sorted(by: { $0.name < $1.name }) {
       guard encoding.isPacked, !packedWeights.contains(encoding.isGGUF ? "gguf" : encoding.name.lowercased()) else {
         continue
       }

@@ -23,6 +23,8 @@ public struct RuntimeProfile: Hashable, Sendable {
   public let cacheFormats: [BlockFormat]
   /// Packed weights that it computes with, by name; `gguf` for every block type of GGUF.
   let packedWeights: [String]
+  /// Libraries whose packed folders it loads and computes with; nil where it loads no such folder.
+  private let packedLibraries: [String]?
   /// Logits are made for one token of a sequence, however many are computed at a time.
   public let makesLogitsPerSequence: Bool
   /// Where logits are made for every token of the prompt: bytes of all copies, per token and vocabulary entry.
@@ -66,6 +68,12 @@ public struct RuntimeProfile: Hashable, Sendable {
     }
   }
 
+  /// Whether it loads folders of GPU libraries.
+  public var readsPackedFolders: Bool { packedLibraries != nil }
+
+  /// Whether it computes with a library's matrices as they are.
+  func keeps(_ packed: PackedEncoding) -> Bool { packedLibraries?.contains(packed.library) == true }
+
   /// The profiles under Formats/, in the order of the table.
   public static func all() throws(FootprintError) -> [RuntimeProfile] {
     var profiles: [RuntimeProfile] = []
@@ -92,6 +100,7 @@ public struct RuntimeProfile: Hashable, Sendable {
       throw .invalidData(file: "Formats/\(file)", found: "no efficiency of host and device")
     }
     packedWeights = json["packedWeights"]?.array?.compactMap { $0.string?.text } ?? []
+    packedLibraries = json["packedLibraries"]?.array?.compactMap { $0.string?.text }
     let cacheTypes = json["cacheTypes"]?.array ?? []
     cacheFormats = cacheTypes.compactMap { $0.string.flatMap { BlockFormat.named($0.text) } }
     guard !cacheFormats.isEmpty, cacheFormats.count == cacheTypes.count else {

@@ -24,7 +24,7 @@ extension Hyperparameters {
       self[String(key.dropFirst(prefix.count))] = value
     }
     // Layers beyond the model's own that predict further tokens; llama.cpp gives them no cache.
-    if let layers = integer("block_count"), let extra = integer("nextn_predict_layers"), (1..<layers).contains(extra) {
+    if let layers = integer("block_count"), let extra = integer("nextn_predict_layers"), extra > 0, extra < layers {
       self["block_count"] = .integer(layers - extra)
     }
     for name in ["attention.head_count", "feed_forward_length"] { flatten(name) }

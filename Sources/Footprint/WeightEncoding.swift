@@ -1,5 +1,25 @@
 public import IR
 
+/// One matrix as a GPU library keeps it in plain tensors: codes, scales, zero points, indices.
+public struct PackedEncoding: Hashable, Sendable {
+  /// The library's name first: `GPTQ int4, groups of 128`.
+  public let kind: String
+  /// Whole bits of a code.
+  public let bits: Int
+  /// Of everything.
+  public let byteCount: Int
+
+  public init(kind: String, bits: Int, byteCount: Int) {
+    self.kind = kind
+    self.bits = bits
+    self.byteCount = byteCount
+  }
+
+  /// `gptq`, `awq`, `compressed-tensors`, `bitsandbytes`.
+  var library: String { kind.lowercased().split(separator: " ").first.map(String.init) ?? "" }
+  var encoding: WeightEncoding { WeightEncoding(packed: kind, bits: bits) }
+}
+
 /// How a weight is held in memory: a file's block format, or what another runtime makes of it.
 public struct WeightEncoding: Hashable, Sendable {
   public let name: String
@@ -7,12 +27,20 @@ public struct WeightEncoding: Hashable, Sendable {
   public let bytesPerBlock: Int
   /// Beside the blocks: a scale per output row.
   public let bytesPerRow: Int
+  /// What is beside the blocks, in words; nil for padding alone.
+  let rest: String?
 
   public init(_ format: BlockFormat) {
     self.init(format.name, elements: format.elementsPerBlock, bytes: format.bytesPerBlock)
   }
 
-  private init(_ name: String, elements: Int, bytes: Int, perRow: Int = 0) {
+  /// Codes of a library's; the rest is told with the matrix.
+  init(packed kind: String, bits: Int) {
+    self.init(kind, elements: 8, bytes: bits, rest: "scales, zero points and indices")
+  }
+
+  private init(_ name: String, elements: Int, bytes: Int, perRow: Int = 0, rest: String? = nil) {
+    self.rest = rest ?? (perRow > 0 ? "row scales" : nil)
     self.name = name
     elementsPerBlock = elements
     bytesPerBlock = bytes

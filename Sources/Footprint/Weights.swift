@@ -53,7 +53,7 @@ private struct WeightSum {
     let blocks = encoding.elementsPerBlock == 1 ? elements : elements.divided(by: encoding.elementsPerBlock)
     let ideal = blocks * Formula("\(encoding.name) bytes", encoding.bytesPerBlock)
     guard let plain = ideal.value, plain != bytes else { return ideal }
-    let rest = encoding.bytesPerRow > 0 ? "row scales" : "padding of rows and buffers"
+    let rest = encoding.rest ?? "padding of rows and buffers"
     return bytes > plain ? ideal + Formula(rest, bytes - plain) : Formula("bytes", bytes)
   }
 }

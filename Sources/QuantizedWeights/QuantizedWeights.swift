@@ -12,6 +12,19 @@ public struct QuantizedWeights: Sendable {
   public let tensors: [TensorRef]
   /// `GPTQ int4, groups of 128: 210 matrices decoded`.
   public let notes: [String]
+  /// What the decoded tensors take as they are stored, by their names.
+  public let stored: [ByteString: Stored]
+
+  /// One matrix as a library stores it: codes, scales, zero points and indices.
+  public struct Stored: Hashable, Sendable {
+    /// `GPTQ int4, groups of 128`.
+    public let kind: String
+    public let byteCount: Int
+    /// Of the codes alone.
+    public let codeByteCount: Int
+    public let elementCount: Int
+  }
+
   /// Whether anything was decoded: then the configuration's `quantization_config` no longer holds.
   public var isEmpty: Bool { notes.isEmpty }
 
@@ -23,6 +36,7 @@ public struct QuantizedWeights: Sendable {
     var consumed: Set<ByteString> = []
     var decoded: [ByteString: TensorRef] = [:]
     var counts: [(kind: String, count: Int)] = []
+    var stored: [ByteString: Stored] = [:]
     let cache = PanelCache()
     for tensor in tensors {
       guard let match = Self.finders.lazy.compactMap({ $0(tensor, index) }).first else { continue }
@@ -30,12 +44,16 @@ public struct QuantizedWeights: Sendable {
       let result = try group.decoded()
       consumed.formUnion(result.consumed)
       decoded[tensor.name] = result.tensor
+      stored[result.tensor.name] = Stored(
+        kind: result.kind, byteCount: Set(result.consumed).reduce(0) { $0 + (index[$1]?.byteCount ?? 0) },
+        codeByteCount: tensor.byteCount, elementCount: result.tensor.shape.elementCount)
       if let position = counts.firstIndex(where: { $0.kind == result.kind }) {
         counts[position].count += 1
       } else {
         counts.append((result.kind, 1))
       }
     }
+    self.stored = stored
     self.tensors = tensors.compactMap { tensor in
       decoded[tensor.name] ?? (consumed.contains(tensor.name) ? nil : tensor)
     }

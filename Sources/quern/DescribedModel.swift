@@ -4,6 +4,7 @@ import Conversion
 import Footprint
 import IR
 import Passes
+import QuantizedWeights
 import SystemPackage
 
 /// A model that is described, not necessarily there: a checkpoint's headers, a config.json, or a released model's name.
@@ -13,6 +14,8 @@ struct DescribedModel {
   /// Whether our own runtime knows the family.
   let isRunnable: Bool
   let isCausal: Bool
+  /// Tensors that the file holds packed, by the file's own names.
+  private let packed: [ByteString: QuantizedWeights.Stored]
   /// Of its file, beside the tensors: header, metadata, vocabulary. Nil where there is no such file.
   let fileOverheadByteCount: Int?
 
@@ -30,6 +33,7 @@ struct DescribedModel {
       isRunnable = catalog.knows(family: found.family)
       isCausal = found.isCausal
       fileOverheadByteCount = nil
+      packed = [:]
       return
     }
     guard exists || text.contains("/") || text.hasSuffix(".gguf") || text.hasSuffix(".json") else {
@@ -51,11 +55,20 @@ struct DescribedModel {
       isCausal = model.hyperparameters.bool("attention.causal") ?? true
     }
     fileOverheadByteCount = checkpoint.overheadByteCount(of: model)
+    packed = checkpoint.packed
   }
 
   /// What of it its memory depends on.
   var shape: ModelShape {
-    var shape = ModelShape(model)
+    var shape = ModelShape(model) { tensor in
+      packed[tensor.sourceName].map { stored in
+        // A stored tensor may be one of several that make the model's, or hold several.
+        let share = Double(tensor.shape.elementCount) / Double(max(1, stored.elementCount))
+        return PackedEncoding(
+          kind: stored.kind, bits: 8 * stored.codeByteCount / max(1, stored.elementCount),
+          byteCount: Int(Double(stored.byteCount) * share))
+      }
+    }
     shape.isRunnable = isRunnable
     shape.isCausal = isCausal
     shape.fileOverheadByteCount = fileOverheadByteCount

@@ -127,7 +127,7 @@ func usage<Result>(_ body: () throws(FootprintError) -> Result) throws -> Result
 }
 
 extension ModelShape {
-  /// The model as it is, or as if quantized by a recipe.
+  /// The model as it is, or as if quantized by a recipe; see `held(by:)` for matrices packed for GPU libraries.
   init(_ described: DescribedModel, recipe name: String?) throws {
     let model = described.model
     self = described.shape
@@ -136,10 +136,16 @@ extension ModelShape {
     guard let recipe = book[name] else {
       throw UsageError("no recipe is called '\(name)'; there are: \(book.names.joined(separator: ", "))")
     }
-    guard recipe.packing == nil else {
-      throw UsageError("memory is counted for GGUF's types; \(name) is for other runtimes")
+    let plan = try recipe.plan(for: model)
+    self = formatted(by: plan)
+    guard let scheme = plan.packing else { return }
+    let steps = Dictionary(plan.steps.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+    self = packed { tensor, shape in
+      guard let step = steps[tensor], step.isPacked else { return nil }
+      return PackedEncoding(
+        kind: scheme.label, bits: scheme.method == .w8a8 ? 8 : 4,
+        byteCount: scheme.byteCount(of: shape, scaleFormat: PackingScheme.scaleFormat(for: step.to)))
     }
-    self = formatted(by: try recipe.plan(for: model))
   }
 
   /// The same model as the plan leaves it.

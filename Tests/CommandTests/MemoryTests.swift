@@ -37,6 +37,36 @@ import Testing
     #expect(off <= max(2_000_000, measured * 3 / 100), "\(predicted) predicted, \(measured) measured")
   }
 
+  @Test(
+    "a folder for GPU libraries counts as packed where the runtime computes with that",
+    arguments: [
+      ("gptq-int4-g128", "transformers", true), ("awq-int4", "vllm", true), ("nf4", "transformers", true),
+      ("w8a8", "vllm", true), ("w8a8", "transformers", false), ("gptq-int4-g32", "quern", false),
+    ])
+  func packedFolders(recipe: String, profile: String, isKept: Bool) throws {
+    let scratch = Scratch()
+    let folder = scratch.path.appending("packed").string
+    #expect(try Quern.run(["quantize", kjv.string, "-o", folder, "--recipe", recipe]).status == 0)
+    func weights(_ arguments: [String]) throws -> Int? {
+      try Quern.run(["memory"] + arguments + ["--profile", profile, "--context", "512", "--json"]).json()[
+        "weightsBytes"]?.int
+    }
+    // Bytes of the file's tensors: all but the header and its length.
+    let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: folder + "/model.safetensors"))
+    let length = try #require(file.read(upToCount: 8)).enumerated().reduce(0) { $0 + Int($1.1) << (8 * $1.0) }
+    let stored = Int(try file.seekToEnd()) - 8 - length
+    let counted = try #require(weights([folder]))
+    // A quant_map of each matrix, and what bitsandbytes says of it in JSON, are counted with it.
+    if isKept { #expect(counted == stored) } else { #expect(counted > stored * 6 / 5) }
+    guard profile != "quern" else {
+      let refused = try Quern.run(["memory", kjv.string, "--recipe", recipe])
+      #expect(refused.status == 2 && refused.errors.contains("--profile transformers"))
+      return
+    }
+    // The same is said before it is written.
+    #expect(try weights([kjv.string, "--recipe", recipe]) == counted)
+  }
+
   @Test("a budget is kept, and a larger one gives every matrix at least as many bits")
   func budgets() throws {
     let scratch = Scratch()

@@ -1,3 +1,4 @@
+import Bytes
 import Footprint
 import IR
 import Testing
@@ -173,6 +174,28 @@ import Testing
     let huge = Configurations.llama2.replacing("4096", with: "4294967296").replacing("11008", with: "4294967296")
     #expect(throws: FootprintError.self) {
       try Footprint(of: shape(huge), for: FootprintRequest(context: 1 << 32, batch: 1 << 20))
+    }
+  }
+}
+
+@Suite struct UndescribedModelTests {
+  @Test(
+    "a file of an unknown family may say any number of layers",
+    arguments: [MetadataValue.uint32(0), .int32(-1), .uint32(.max), .uint64(1 << 62), .int64(.min)])
+  func layers(count: MetadataValue) throws {
+    var metadata = Metadata()
+    for (key, value) in [
+      ("block_count", count), ("nextn_predict_layers", .uint32(1)), ("embedding_length", .uint32(64)),
+      ("attention.head_count", .uint32(4)), ("context_length", .uint32(512)), ("feed_forward_length", .uint32(128)),
+      ("vocab_size", .uint32(100)),
+    ] as [(String, MetadataValue)] {
+      metadata[ByteString("other." + key)] = value
+    }
+    let model = ModelShape(Model(undescribed: "other", metadata: metadata, tensors: []))
+    for profile in try RuntimeProfile.all() {
+      #expect(throws: FootprintError.self) {
+        try Footprint(of: model, for: FootprintRequest(context: 512, profile: profile))
+      }
     }
   }
 }

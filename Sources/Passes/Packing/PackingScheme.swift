@@ -80,8 +80,8 @@ public struct PackingScheme: Hashable, Sendable {
   public var label: String {
     switch method {
     case .gptq, .awq: "\(method.rawValue) int4, groups of \(groupSize)"
-    case .w8a8: "int8 per channel"
-    case .nf4: "nf4, blocks of 64"
+    case .w8a8: "compressed-tensors int8 per channel"
+    case .nf4: "bitsandbytes nf4, blocks of 64"
     }
   }
 
@@ -128,6 +128,8 @@ public struct PackingScheme: Hashable, Sendable {
   /// `quantization_config` of config.json.
   /// - Parameter ignored: paths of layers that stay floats.
   public func configuration(ignoring ignored: [String]) -> JSONObject {
+    // Loaders leave the head alone by themselves; routers and the like they must be told.
+    let skipped: JSONValue = ignored == ["lm_head"] ? .null : .array(ignored.map { .text($0) })
     switch method {
     case .gptq:
       return [
@@ -139,7 +141,7 @@ public struct PackingScheme: Hashable, Sendable {
     case .awq:
       return [
         "quant_method": .text("awq"), "bits": .integer(4), "group_size": .integer(groupSize), "zero_point": .bool(true),
-        "version": .text("gemm"), "modules_to_not_convert": .null,
+        "version": .text("gemm"), "modules_to_not_convert": skipped,
       ]
     case .w8a8:
       func values(_ strategy: String, dynamic: Bool) -> JSONValue {
@@ -166,7 +168,7 @@ public struct PackingScheme: Hashable, Sendable {
         "bnb_4bit_quant_type": .text("nf4"), "bnb_4bit_compute_dtype": .text("float16"),
         "bnb_4bit_quant_storage": .text("uint8"),
         "bnb_4bit_use_double_quant": .bool(false), "llm_int8_enable_fp32_cpu_offload": .bool(false),
-        "llm_int8_has_fp16_weight": .bool(false), "llm_int8_skip_modules": .null,
+        "llm_int8_has_fp16_weight": .bool(false), "llm_int8_skip_modules": skipped,
         "llm_int8_threshold": .number(JSONNumber(6.0)),
       ]
     }

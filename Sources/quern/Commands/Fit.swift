@@ -70,7 +70,7 @@ struct Fit: ParsableCommand {
       throw ThresholdError(
         description: "nothing fits \(device.name)"
           + (least.map {
-            ": the smallest (\($0.name)) needs \(Format.bytes($0.fit.footprint.totalBytes)) of \(Format.bytes($0.fit.usableBytes)), and "
+            ": the smallest (\($0.name)) needs \(Format.bytes($0.fit.footprint.totalBytes)) of \(Format.bytes($0.fit.usableBytes)) (\(Self.parts(of: $0.fit.footprint))), and "
               + ($0.fit.maxContext > 0 ? "would fit with --context \($0.fit.maxContext)" : "no context is short enough")
           } ?? ""))
     }
@@ -121,6 +121,14 @@ struct Fit: ParsableCommand {
       bitsPerWeight: stored.formatted(by: plan).bitsPerWeight, fit: result)
   }
 
+  private static func parts(of footprint: Footprint) -> String {
+    let parts: [(String, Int)] = [
+      ("weights", footprint.weightsBytes), ("KV cache", footprint.kvCacheBytes), ("buffers", footprint.computeBytes),
+      ("program and tokenizer", footprint.overheadBytes),
+    ]
+    return parts.filter { $0.1 > 0 }.map { "\($0.0) \(Format.bytes($0.1))" }.joined(separator: ", ")
+  }
+
   /// What was chosen, and what was given up for it.
   private func text(_ best: Candidate, of stored: ModelShape) -> String {
     var table = Table([
@@ -145,14 +153,10 @@ struct Fit: ParsableCommand {
     let footprint = best.fit.footprint
     let bitsPerWeight =
       "\(Format.fixed(best.bitsPerWeight, 2)) of \(Format.fixed(stored.bitsPerWeight, 2)) bits per weight"
-    let parts: [(String, Int)] = [
-      ("weights", footprint.weightsBytes), ("KV cache", footprint.kvCacheBytes), ("buffers", footprint.computeBytes),
-      ("other", footprint.overheadBytes),
-    ]
-    let needs = parts.map { "\($0.0) \(Format.bytes($0.1))" }.joined(separator: ", ")
     let total = "\(Format.bytes(footprint.totalBytes)) of \(Format.bytes(best.fit.usableBytes))"
     let context = "\(Format.grouped(footprint.context)) tokens of context"
-    let lines = Format.wrapped("\(best.name): \(bitsPerWeight), \(total) with \(context) (\(needs))")
+    let lines = Format.wrapped(
+      "\(best.name): \(bitsPerWeight), \(total) with \(context) (\(Self.parts(of: footprint)))")
     return (lines + ["", table.text(), "", "What that costs: quern verify \(model) OUT --text FILE"]).joined(
       separator: "\n")
   }

@@ -59,6 +59,11 @@ struct MemoryCommand: ParsableCommand {
     }
     let described = try DescribedModel(model, common)
     var shape = try ModelShape(described, recipe: recipe)
+    let profile = try usage { () throws(FootprintError) in try RuntimeProfile.named(memory.profile) }
+    if let recipe, shape.isPacked, !profile.readsPackedFolders {
+      throw UsageError("\(recipe) is for GPU libraries: say who would run it, --profile transformers or vllm")
+    }
+    shape = shape.held(by: profile)
     if let weights {
       shape = shape.encoded(as: try usage { () throws(FootprintError) in try WeightEncoding.named(weights) })
     }
