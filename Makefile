@@ -47,6 +47,10 @@ bench: build ## Speed beside llama.cpp, alternating (needs make peers and make m
 bench-quality: build ## Loss beside llama-quantize's at the same size (needs make peers; SMOLLM2=path WIKITEXT=path)
 	@$(PYTHON) Scripts/bench_quality.py ours $(if $(SMOLLM2),--smollm2 "$(SMOLLM2)") $(if $(WIKITEXT),--wikitext "$(WIKITEXT)") $(ARGS)
 
+.PHONY: bench-cost
+bench-cost: build ## Time and memory of quantizing and calibrating beside llama.cpp's (needs make peers; TEXT=calibration text)
+	@$(PYTHON) Scripts/bench_cost.py --text "$(TEXT)" $(ARGS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz one reader with libFuzzer and AddressSanitizer (FORMAT=hdf5 SECONDS=60)
 	@Scripts/fuzz.sh "$(FORMAT)" "$(or $(SECONDS),60)"
