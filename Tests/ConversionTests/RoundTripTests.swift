@@ -59,10 +59,11 @@ func widened(_ opened: OpenedModel) throws -> [ByteString: [UInt8]] {
       ("llama", nil), ("mistral-sliding", "sliding window"), ("v-llama-gelu", "SiLU only"),
       ("llama-yarn-biases", "beta_fast"),
       ("v-llama-yarn-factor", nil), ("v-qwen2-window", "sliding window"), ("v-qwen2-window-unused", nil),
-      ("v-qwen2-moe-norm", "normalise"), ("qwen2-moe", nil), ("qwen3-moe", nil), ("gemma2", nil), ("gemma3", nil),
+      ("v-qwen2-moe-norm", "normalise"), ("qwen2-moe", nil), ("qwen3-moe", nil), ("gemma3", nil),
       ("v-gemma2-odd", "query_pre_attn_scalar"), ("t5", "scale the logits"), ("v-flan-t5-silu", "GELU only"),
       ("v-gpt2-inner-relu", "GELU only"), ("v-bert-no-pooler", "GELU only"), ("v-deepseek-v2-groups", "best two"),
-      ("deepseek-v3", nil), ("v-phi3-longrope-16", nil),
+      ("deepseek-v3", nil), ("v-phi3-longrope-16", "LongRoPE"), ("v-gemma2-no-caps", "no cap"), ("gemma2", nil),
+      ("v-deepseek-v3-mscale", "mscale_all_dim"), ("v-llama-yarn-whole", "ramp"), ("v-qwen-lengthened", "seq_length"),
     ])
   func differences(name: String, said: String?) throws {
     let scratch = Scratch()
