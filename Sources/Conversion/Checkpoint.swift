@@ -102,7 +102,9 @@ public struct Checkpoint: Sendable {
     for name in Self.usualNames where names.contains(name) {
       return try open(file: path.appending(name), limits: limits)
     }
-    let others = names.filter { name in Self.usualEndings.contains { name.hasSuffix($0) } }
+    let others = names.filter { name in
+      Self.usualEndings.contains { name.hasSuffix($0) } && !Self.trainingState.contains { name.hasPrefix($0) }
+    }
     if others.count == 1, !names.contains(where: { $0.hasSuffix(".safetensors") || $0.hasSuffix(".gguf") }) {
       return try open(file: path.appending(others[0]), limits: limits)
     }
@@ -239,6 +241,9 @@ public struct Checkpoint: Sendable {
   private static let usualEndings = [
     ".onnx", ".index", ".h5", ".hdf5", ".keras", ".msgpack", ".npz", ".pth", ".pt", ".ckpt", ".pdparams", ".pdiparams",
   ]
+
+  /// What trainers leave beside weights.
+  private static let trainingState = ["optimizer", "scheduler", "scaler", "rng_state", "training_args"]
 
   private static func readObject(_ path: FilePath, limits: Limits) throws(ConversionError) -> JSONObject {
     let bytes: [UInt8]

@@ -69,4 +69,14 @@ import Testing
     }
     #expect(try names(scratch.path) == (try names(containers.appending("tf.index"))))
   }
+
+  @Test func theOnlyFileOfADirectoryIsMeant() throws {
+    let scratch = Scratch()
+    let model = fixtures.appending("containers").appending("old.h5")
+    _ = try scratch.write(try InputFile.contents(of: model, limit: 1 << 20), to: "anything.h5")
+    _ = try scratch.write([1, 2, 3], to: "optimizer.pt")
+    #expect(try names(scratch.path) == (try names(model)))
+    _ = try scratch.write([1, 2, 3], to: "another.onnx")
+    #expect(throws: ConversionError.self) { _ = try Checkpoint(scratch.path) }
+  }
 }

@@ -92,7 +92,7 @@ public struct PickleMachine {
     case 0x8E, 0x96: try pushString(count: try count(8), isText: false)
     case UInt8(ascii: ")"): try push(.tuple([]))
     case 0x85, 0x86, 0x87:
-      let items = Array(try topItems(Int(opcode) - 0x84))
+      let items = try topItems(Int(opcode) - 0x84).map { $0 }
       stack.removeLast(items.count)
       try push(.tuple(items))
     case UInt8(ascii: "t"): try push(.tuple(try popMark()))
@@ -167,7 +167,8 @@ extension PickleMachine {
   /// What was pushed since the last mark.
   private mutating func popMark() throws(PickleError) -> [Int] {
     guard let mark = marks.popLast() else { throw invalidStack() }
-    let items = Array(stack[mark...])
+    // Not Array(…), which keeps the stack's whole buffer where the slice is all of it.
+    let items = stack[mark...].map { $0 }
     stack.removeLast(stack.count - mark)
     return items
   }

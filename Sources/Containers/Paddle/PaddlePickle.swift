@@ -21,7 +21,10 @@ struct PaddlePickle {
         Self.allowed.contains("\(module).\(name)")
       }
     } catch {
-      throw .malformed(.init(file.path, "pickle", offset: error.offset), reason: "\(error)")
+      if case .file(let error) = error { throw .file(error) }
+      // The place says which file, too.
+      let reason = "\(error)".replacing("\(file.path): ", with: "", maxReplacements: 1)
+      throw .malformed(.init(file.path, "pickle", offset: error.offset), reason: reason)
     }
     contents = ContainerContents(tensors: [], fileByteCount: file.byteCount)
     guard graph.endOffset == file.byteCount else {
