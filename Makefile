@@ -59,6 +59,11 @@ oracle: build ## What llama.cpp allocates beside what we say, model, KV and comp
 check-llama: build ## The conformance cases through llama.cpp: does it load our GGUFs, and compute the same (needs make peers)
 	@.peers/venv/bin/python Tests/Peers/check_llama.py .build/release/quern
 
+.PHONY: check-gpu
+check-gpu: build ## What we write for GPU libraries, loaded by transformers and them (DEVICE=cpu without a GPU)
+	@$(PYTHON) Tests/Peers/check_gpu.py make $(QUERN) .build/gpu
+	@$(PYTHON) Tests/Peers/check_gpu.py run .build/gpu --device "$(or $(DEVICE),cuda)"
+
 .PHONY: memory
 memory: build ## What our own runtime takes beside what we say (SmolLM2 too after make models)
 	@$(PYTHON) Scripts/memory_check.py
