@@ -15,13 +15,15 @@ public struct FootprintItem: Hashable, Sendable {
   public let name: String
   public let bytes: Int
   /// With every input's name and value: `layers 30 × kvHeads 3 × capacity 512 × 128 B`.
-  public let formula: String
+  public var formula: String { "\(expression)" }
+  /// Told when asked for: a fit counts thousands of footprints and shows one.
+  private let expression: Formula
 
   init(_ part: Part, _ name: String, _ formula: Formula) throws(FootprintError) {
     guard let bytes = formula.value else { throw .tooLarge(item: name, formula: "\(formula)") }
     self.part = part
     self.name = name
     self.bytes = bytes
-    self.formula = "\(formula)"
+    expression = formula
   }
 }

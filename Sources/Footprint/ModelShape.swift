@@ -24,6 +24,11 @@ public struct ModelShape: Sendable {
     /// Its name without layer and ending: `attn_q`, `token_embd`.
     let kind: String
 
+    /// Rows that are looked up and added, never multiplied with.
+    var isTable: Bool {
+      ["position_embd", "token_types", "task_types", "attn_rel_b", "query_embd"].contains(kind)
+    }
+
     enum Role: String, CaseIterable {
       case embedding
       case layers
@@ -64,7 +69,7 @@ public struct ModelShape: Sendable {
   public private(set) var tensors: [Tensor] {
     didSet { summarize() }
   }
-  /// What laws ask of the tensors again and again.
+  /// Of the matrices that are multiplied. What laws ask of the tensors again and again is kept.
   private(set) var layerEncodings: Set<String> = []
   /// Of the matrix that turns the last state into logits, which may be the embedding's.
   private(set) var headEncodings: Set<String> = []
@@ -93,7 +98,7 @@ public struct ModelShape: Sendable {
     encodings = Set(tensors.lazy.map(\.encoding))
     rows = [:]
     for tensor in tensors { rows[tensor.kind] = max(rows[tensor.kind] ?? 0, tensor.shape.rows) }
-    layerEncodings = Set(tensors.lazy.filter { $0.role == .layers }.map(\.encoding.name))
+    layerEncodings = Set(tensors.lazy.filter { $0.role == .layers && !$0.isTable }.map(\.encoding.name))
     let head: Tensor.Role = tensors.contains { $0.role == .head } ? .head : .embedding
     headEncodings = Set(tensors.lazy.filter { $0.role == head }.map(\.encoding.name))
     hasFusedAttention = tensors.contains { $0.name == "blk.0.attn_qkv.weight" }
@@ -177,6 +182,14 @@ public struct ModelShape: Sendable {
     result.tensors = tensors.map {
       $0.role == .layers ? Tensor(name: $0.name, shape: $0.shape, format: $0.format, encoding: encoding) : $0
     }
+    return result
+  }
+
+  /// As our runtime loads it: rows that are looked up are F32 from then on.
+  var withTablesDecoded: ModelShape {
+    guard tensors.contains(where: \.isTable) else { return self }
+    var result = self
+    result.tensors = tensors.map { $0.isTable ? Tensor(name: $0.name, shape: $0.shape, format: .f32) : $0 }
     return result
   }
 

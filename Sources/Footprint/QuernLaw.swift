@@ -44,8 +44,9 @@ struct QuernLaw: RuntimeLaw {
 
   func weights() throws(FootprintError) -> [FootprintItem] {
     let panelFormats = integerFormats + Self.floatFormats
-    return try weightItems(of: model, vectors: WeightEncoding(.f32)) { tensor in
+    return try weightItems(of: model.withTablesDecoded, vectors: WeightEncoding(.f32)) { tensor in
       let encoding = tensor.encoding
+      if tensor.isTable { return buffer(4 * Formula("elements", tensor.shape.elementCount)) }
       guard panelFormats.contains(encoding.name) else {
         return buffer(encoding.formula(rows: Formula("rows", tensor.shape.rows), columns: tensor.shape.columns))
       }

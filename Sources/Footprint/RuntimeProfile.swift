@@ -25,6 +25,8 @@ public struct RuntimeProfile: Hashable, Sendable {
   let packedWeights: [String]
   /// Libraries whose packed folders it loads and computes with; nil where it loads no such folder.
   private let packedLibraries: [String]?
+  /// Those of them whose matrices it expands to FP16, one at a time, to multiply with.
+  private let expandedLibraries: [String]
   /// Logits are made for one token of a sequence, however many are computed at a time.
   public let makesLogitsPerSequence: Bool
   /// Where logits are made for every token of the prompt: bytes of all copies, per token and vocabulary entry.
@@ -74,6 +76,9 @@ public struct RuntimeProfile: Hashable, Sendable {
   /// Whether it computes with a library's matrices as they are.
   func keeps(_ packed: PackedEncoding) -> Bool { packedLibraries?.contains(packed.library) == true }
 
+  /// Whether a library's matrices are expanded to FP16, one at a time, to multiply with.
+  func expands(_ packed: PackedEncoding) -> Bool { expandedLibraries.contains(packed.library) }
+
   /// The profiles under Formats/, in the order of the table.
   public static func all() throws(FootprintError) -> [RuntimeProfile] {
     var profiles: [RuntimeProfile] = []
@@ -100,6 +105,7 @@ public struct RuntimeProfile: Hashable, Sendable {
       throw .invalidData(file: "Formats/\(file)", found: "no efficiency of host and device")
     }
     packedWeights = json["packedWeights"]?.array?.compactMap { $0.string?.text } ?? []
+    expandedLibraries = json["expandedLibraries"]?.array?.compactMap { $0.string?.text } ?? []
     packedLibraries = json["packedLibraries"]?.array?.compactMap { $0.string?.text }
     let cacheTypes = json["cacheTypes"]?.array ?? []
     cacheFormats = cacheTypes.compactMap { $0.string.flatMap { BlockFormat.named($0.text) } }

@@ -38,7 +38,8 @@ struct TransformersLaw: RuntimeLaw {
       Formula("cache", prompt < request.context ? cacheBytes : 0))
     // The two moments do not coincide.
     items.append(profile.copiesCache && copy.bytes > activations.bytes ? copy : activations)
-    if profile.expandsQuantizedWeights, let largest = model.largestExpandedMatrix {
+    let expanded = model.tensors.lazy.filter { $0.packed.map(profile.expands) ?? false }.map(\.shape.elementCount).max()
+    if let largest = expanded ?? (profile.expandsQuantizedWeights ? model.largestExpandedMatrix : nil) {
       items.append(
         try FootprintItem(.compute, "one matrix expanded to FP16", 2 * Formula("elements of the largest", largest)))
     }

@@ -12,6 +12,8 @@ public final class PanelCache: Sendable {
       var owner = -1
       var panel = -1
       var bytes: [UInt8] = []
+      /// Rows that nobody has read yet.
+      var unread = 0
     }
     let state = Mutex(State())
   }
@@ -28,16 +30,19 @@ public final class PanelCache: Sendable {
     }
   }
 
-  /// The panel's bytes; who asks second waits for who makes them.
+  /// The panel's bytes, for who reads so many of its rows; who asks second waits for who makes them. A panel goes when as
+  /// many rows were read as it has: tensors are read once, from end to end.
   func bytes(
-    owner: Int, panel: Int, make: () throws(FileError) -> [UInt8]
+    owner: Int, panel: Int, reading rows: Int, of rowCount: Int, make: () throws(FileError) -> [UInt8]
   ) throws(FileError) -> [UInt8] {
     try slots[(owner &+ panel) % Self.slotCount].state.withLock { (state) throws(FileError) in
-      if state.owner == owner, state.panel == panel { return state.bytes }
-      state.owner = -1
-      state.bytes = []
-      let bytes = try make()
-      state = .init(owner: owner, panel: panel, bytes: bytes)
+      if state.owner != owner || state.panel != panel {
+        state = .init()
+        state = .init(owner: owner, panel: panel, bytes: try make(), unread: rowCount)
+      }
+      let bytes = state.bytes
+      state.unread -= rows
+      if state.unread <= 0 { state = .init() }
       return bytes
     }
   }
@@ -71,7 +76,8 @@ public struct PanelSource: TensorSource {
       let first = panel * rowsPerPanel
       let last = min(first + rowsPerPanel, rowCount)
       let end = min(last, rows.upperBound)
-      let held = try cache.bytes(owner: owner, panel: panel) { () throws(FileError) in
+      let held = try cache.bytes(owner: owner, panel: panel, reading: end - row, of: last - first) {
+        () throws(FileError) in
         var made = [UInt8](repeating: 0, count: (last - first) * rowByteCount)
         try made.withMutableRawSpan { (span) throws(FileError) in try base.read(rows: first..<last, into: &span) }
         return made

@@ -41,6 +41,20 @@ import Testing
     #expect(embedding.bytes == bytes)
   }
 
+  @Test("our runtime decodes tables when it loads them, and multiplies nothing with them")
+  func tables() throws {
+    let gpt2 = """
+      {"model_type": "gpt2", "n_embd": 512, "n_layer": 6, "n_head": 8, "n_positions": 8192, "vocab_size": 4096}
+      """
+    let model = try shape(gpt2).formatted { name, shape, _ in
+      name == "position_embd.weight" ? .bf16 : shape.dimensions.count > 1 ? .q8_0 : .f32
+    }
+    let items = try Footprint(of: model, for: FootprintRequest(context: 512)).items
+    #expect(items.first { $0.name == "layers F32" }?.bytes == 8192 * 512 * 4)
+    #expect(!items.contains { $0.name == "product input, F32" })
+    #expect(items.contains { $0.name == "product input, int8" })
+  }
+
   @Test(
     "KV cache of llama.cpp: cells in multiples of 256",
     arguments: [

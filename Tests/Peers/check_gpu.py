@@ -1,8 +1,9 @@
 """Loads what `quern quantize` writes for GPU libraries with transformers and compares it with Quern's own runtime.
 
-    check_gpu.py make QUERN OUT [MODEL ...]           on any machine: quantized folders, ids, golden logits, predictions
-    check_gpu.py run OUT [--device cpu] [--json FILE]   where transformers, compressed-tensors, gptqmodel, optimum and
-                                                      bitsandbytes are: load each, compare, generate, measure
+    make check-gpu                                     both of these:
+    check_gpu.py make QUERN OUT [MODEL ...]            on any machine: quantized folders, ids, golden logits, predictions
+    check_gpu.py run OUT [--device cpu] [--json FILE]  where transformers, compressed-tensors, gptqmodel, optimum and
+                                                       bitsandbytes are: load each, compare, generate, measure
 
 `make` takes Hugging Face folders (default: kjv-llama of the repository and a synthetic Llama) and writes
 OUT/NAME-RECIPE for every recipe; `golden.safetensors` beside them holds what `quern logits` computes from that very
@@ -24,7 +25,8 @@ import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = ["f16", "gptq-int4-g128", "gptq-int4-g64", "gptq-int4-g32", "awq-int4", "w8a8", "nf4"]
-CONTEXT = 256
+# Of the run whose memory is measured.
+CONTEXT, PROMPT = 256, 64
 # The loader computes in F16; W8A8's kernels may round activations to int8 too, where golden logits have them in F32.
 BOUNDS = {"cosine": 0.9995, "agreement": 0.97, "perplexity": 0.01}
 LOOSE = {"cosine": 0.995, "agreement": 0.90, "perplexity": 0.02}
@@ -96,11 +98,8 @@ def make(options):
             save_file({"input_ids": ids}, folder / "ids.safetensors")
             quern("logits", folder, "--ids", folder / "ids.safetensors", "-o", folder / "golden.safetensors", "--force")
             half(folder / "golden.safetensors")
-            memory = {}
-            for tokens in [ids.shape[1], CONTEXT]:
-                arguments = ["--profile", "transformers", "--context", tokens, "--device", "H100 SXM", "--json"]
-                memory[str(tokens)] = json.loads(quern("memory", folder, *arguments))
-            (folder / "predicted.json").write_text(json.dumps(memory, indent=1))
+            arguments = ["--profile", "transformers", "--context", CONTEXT, "--prompt", PROMPT, "--json"]
+            (folder / "predicted.json").write_text(quern("memory", folder, *arguments))
             print(folder.name, tuple(ids.shape), flush=True)
     shutil.rmtree(out / "source", ignore_errors=True)
     manifest = {"quern": quern("--version").strip(), "folders": sorted(p.parent.name for p in out.glob("*/golden.safetensors"))}
@@ -196,7 +195,7 @@ def run_one(folder, device, backend):
 
     def generate(count):
         return model.generate(
-            ids[:, :64].to(device), attention_mask=torch.ones(1, 64, dtype=torch.long, device=device), do_sample=False,
+            ids[:, :PROMPT].to(device), attention_mask=torch.ones(1, PROMPT, dtype=torch.long, device=device), do_sample=False,
             max_new_tokens=count, min_new_tokens=count, pad_token_id=0)
 
     with torch.inference_mode():
@@ -205,21 +204,19 @@ def run_one(folder, device, backend):
             torch.cuda.synchronize()
         start = time.time()
         count = 32 if cuda else 4
-        row["generated"] = generate(count)[0, 64:].tolist()
+        row["generated"] = generate(count)[0, PROMPT:].tolist()
         row["tokens_per_second"] = round(count / (time.time() - start), 1)
         if cuda:
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             base = torch.cuda.memory_allocated()
-            generate(CONTEXT - 64)
+            generate(CONTEXT - PROMPT)
             # What was there before the model (other libraries' workspaces) is not the model's.
             row["peak_bytes"] = torch.cuda.max_memory_allocated() - before
             row["workspaces_bytes"] = base - before - row["resident_bytes"]
             row["reserved_bytes"] = torch.cuda.max_memory_reserved()
-    plan = predicted[str(CONTEXT)]
-    row["predicted_bytes"] = {item["name"]: item["bytes"] for item in plan["items"]}
-    row["predicted_total_bytes"] = plan["totalBytes"]
+    row["predicted_weights_bytes"], row["predicted_total_bytes"] = predicted["weightsBytes"], predicted["totalBytes"]
     bounds = LOOSE if "w8a8" in folder.name else BOUNDS
     row["wrong"] = [
         reason for reason, bad in [
@@ -250,8 +247,9 @@ def show(row):
             f"{row['tokens_per_second']} tok/s  {row['linear']}", flush=True)
     if "peak_bytes" in row:
         print(
-            f"{'':32} peak {row['peak_bytes']:,} B (model {row['resident_bytes']:,} B, workspaces "
-            f"{row['workspaces_bytes']:,} B); predicted {row['predicted_bytes']}", flush=True)
+            f"{'':32} model {row['resident_bytes']:,} B, predicted {row['predicted_weights_bytes']:,}; peak "
+            f"{row['peak_bytes']:,} B, of it workspaces {row['workspaces_bytes']:,}, predicted "
+            f"{row['predicted_total_bytes']:,}", flush=True)
     if row["wrong"]:
         print(f"{label} WRONG: {', '.join(row['wrong'])} {row.get('error', '')}", flush=True)
 
