@@ -71,7 +71,6 @@ oracle: build ## What llama.cpp allocates beside what we say, model, KV and comp
 check-llama: build ## The conformance cases through llama.cpp: does it load our GGUFs, and compute the same (needs make peers)
 	@.peers/venv/bin/python Tests/Peers/check_llama.py .build/release/quern
 
-<<<<<<< HEAD
 .PHONY: check-rxnmapper
 check-rxnmapper: build ## rxnmapper's masked tokens beside transformers' (needs make models)
 	@$(PYTHON) Tests/Peers/check_rxnmapper.py .build/release/quern
@@ -79,12 +78,11 @@ check-rxnmapper: build ## rxnmapper's masked tokens beside transformers' (needs 
 .PHONY: bench-embed
 bench-embed: build ## Embeddings beside onnxruntime: how close, how fast (needs make models; PYTHON with torch, transformers, onnxruntime)
 	@$(PYTHON) Scripts/bench_embed.py
-=======
+
 .PHONY: check-gpu
 check-gpu: build ## What we write for GPU libraries, loaded by transformers and them (DEVICE=cpu without a GPU)
 	@$(PYTHON) Tests/Peers/check_gpu.py make $(QUERN) .build/gpu
 	@$(PYTHON) Tests/Peers/check_gpu.py run .build/gpu --device "$(or $(DEVICE),cuda)"
->>>>>>> 8b4180915b995488e28258c7d71dc001f936cd0a
 
 .PHONY: memory
 memory: build ## What our own runtime takes beside what we say (SmolLM2 too after make models)

@@ -28,7 +28,8 @@ public enum CalibrationError: Error, Sendable, CustomStringConvertible {
     case .file(let error): "\(error)"
     case .catalog(let error): "\(error)"
     case .runtime(let error): "\(error)"
-    case .sharedLayers: "this model's layers share their weights, which cannot be calibrated yet; leave --calibrate away"
+    case .sharedLayers:
+      "this model's layers share their weights, which cannot be calibrated yet; leave --calibrate away"
     case .missingTensor(let name): "tensor \(name) is missing"
     case .unsupported(let name):
       "\(name) belongs to a kind of block that calibration cannot run yet; leave --calibrate away"

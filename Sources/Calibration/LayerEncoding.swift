@@ -74,8 +74,9 @@ final class LayerEncoding {
     if let groups = encoded.groups {
       stored.format = .f32
       let values = groups.decoded.floats.array()
-      stored.source = MemoryTensorSource(
-        bytes: unsafe values.withUnsafeBytes { unsafe Array($0) }, rowByteCount: tensor.shape.columns * 4)
+      var bytes = [UInt8](repeating: 0, count: values.count * 4)
+      bytes.withMutableRawSpan { $0.store(values.span) }
+      stored.source = MemoryTensorSource(bytes: bytes, rowByteCount: tensor.shape.columns * 4)
     } else {
       stored.format = encoded.format
       stored.source = MemoryTensorSource(

@@ -120,7 +120,8 @@ public final class LayerwiseTransformer {
     defer { runner.input.observer = nil }
     let first = frame.embedding.positionOffset
     runner.run(
-      layer: layer.index, state, in: context(windows[window], layer.cache), finalPositions: Array(first..<first + tokens))
+      layer: layer.index, state, in: context(windows[window], layer.cache),
+      finalPositions: Array(first..<first + tokens))
   }
 
   /// What the head reads of a window's state after the last layer. [tokens, width], valid until the layer's next run.
@@ -197,7 +198,9 @@ extension WeightLoader {
         codec.decode(bytes.rawSpan, into: &span)
         values += decoded
       }
-      matrix.fill(rows: first..<first + part.count, from: unsafe values.span.bytes)
+      var floats = [UInt8](repeating: 0, count: values.count * 4)
+      floats.withMutableRawSpan { $0.store(values.span) }
+      matrix.fill(rows: first..<first + part.count, from: floats.rawSpan)
     }
     return matrix
   }

@@ -19,7 +19,8 @@ import Testing
     for index in plan.steps.indices {
       let step = plan.steps[index]
       guard step.shape.dimensions.count > 1, step.name.hasPrefix("blk."), step.shape.columns % 32 == 0 else { continue }
-      guard step.name.hasSuffix(".weight"), !step.name.text.contains("norm"), !step.name.text.contains("gate_inp") else {
+      guard step.name.hasSuffix(".weight"), !step.name.text.contains("norm"), !step.name.text.contains("gate_inp")
+      else {
         continue
       }
       plan.steps[index].to = format
@@ -82,7 +83,8 @@ import Testing
   @Test(
     "families with blocks of their own lose less than by rounding alone",
     arguments: [
-      "gemma2", "gemma3", "qwen3", "phi3", "gpt2", "gpt-neox", "glm", "chatglm2", "mixtral", "qwen2-moe", "ernie4_5-moe",
+      "gemma2", "gemma3", "qwen3", "phi3", "gpt2", "gpt-neox", "glm", "chatglm2", "mixtral", "qwen2-moe",
+      "ernie4_5-moe",
       "deepseek-v3", "v-olmo2", "v-stablelm-parallel", "v-pangu", "v-chatglm-gmask", "bert", "xlnet", "mpnet",
     ])
   func families(name: String) throws {
