@@ -21,6 +21,12 @@ final class LayerEncoding {
       pending[part.tensor] = Array(repeating: nil, count: part.count)
       order.append(part.tensor)
     }
+    // What no product reads (a table of distances, say), should a plan want it packed.
+    let prefix = ByteString("blk.\(layer.index).")
+    for name in quantizer.encodedNames.sorted() where name.hasPrefix(prefix) && pending[name] == nil {
+      pending[name] = [nil]
+      order.append(name)
+    }
   }
 
   var isComplete: Bool { pending.isEmpty }

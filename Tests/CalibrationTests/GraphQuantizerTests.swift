@@ -162,6 +162,23 @@ import Testing
     #expect(seen.count == 1)
   }
 
+  @Test("a matrix that no product reads is encoded as well, should a plan want it")
+  func unread() throws {
+    let opened = try openCase("qwen3")
+    var model = opened.model
+    let name: ByteString = "blk.0.table.weight"
+    model.replaceTensors(
+      model.tensors + [
+        TensorRef(
+          name: name, shape: .matrix(rows: 4, columns: 32), format: .f32,
+          source: MemoryTensorSource(bytes: [UInt8](repeating: 0, count: 512), rowByteCount: 128))
+      ])
+    let quantizer = try GraphQuantizer(
+      model, graph: opened.architecture.graph, plan: plan(model, .q4_0),
+      windows: windows(model, count: 2, tokens: 8), settings: FeedbackSettings(), processor: processor)
+    #expect(try encoded(quantizer)[name]?.bytes.count == 4 * 18)
+  }
+
   @Test("importances of experts count the tokens that were routed to each")
   func expertImportances() throws {
     let opened = try openCase("mixtral")
