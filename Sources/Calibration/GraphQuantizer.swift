@@ -53,10 +53,10 @@ public final class GraphQuantizer: ModelQuantizer {
     for step in plan.steps where step.method != .search && step.shape.dimensions.count > 1 {
       let isHead = step.name == headName && graph.kind == .decoder
       guard isHead || step.name.hasPrefix("blk."), let tensor = model[step.name] else { continue }
-      if step.isPacked, let packing = plan.packing {
-        guard tensor.shape.dimensions.count == 2 else { continue }
-        grids[step.name] = packing.grid(for: step.shape, scaleFormat: PackingScheme.scaleFormat(for: step.to))
-        if grids[step.name] != nil { names.insert(step.name) }
+      if step.isPacked {
+        guard tensor.shape.dimensions.count == 2, let grid = plan.grid(of: step) else { continue }
+        grids[step.name] = grid
+        names.insert(step.name)
       } else if step.to != tensor.format, let codec = Codec.for(step.to, kernels: processor.kernels),
         codec.canEncodeWithFeedback, step.shape.columns % 32 == 0
       {

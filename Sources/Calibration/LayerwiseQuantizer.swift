@@ -39,13 +39,9 @@ public final class LayerwiseQuantizer: ModelQuantizer {
     }
     self.model = model
     self.plan = Dictionary(plan.steps.map { ($0.name, $0.to) }, uniquingKeysWith: { first, _ in first })
-    var grids: [ByteString: GroupGrid] = [:]
-    if let packing = plan.packing {
-      for step in plan.steps where step.isPacked {
-        grids[step.name] = packing.grid(for: step.shape, scaleFormat: PackingScheme.scaleFormat(for: step.to))
-      }
-    }
-    self.grids = grids
+    grids = Dictionary(
+      plan.steps.compactMap { step in plan.grid(of: step).map { (step.name, $0) } },
+      uniquingKeysWith: { first, _ in first })
     searched = Set(plan.steps.filter { $0.method == .search }.map(\.name))
     self.windows = windows
     self.settings = settings

@@ -1,5 +1,6 @@
 public import Bytes
 public import IR
+public import Kernels
 
 /// Which format each tensor will have: computed from names and shapes alone, so it can be shown before any work.
 public struct QuantizationPlan: Hashable, Sendable {
@@ -60,6 +61,12 @@ public struct QuantizationPlan: Hashable, Sendable {
       return packing.byteCount(of: step.shape, scaleFormat: PackingScheme.scaleFormat(for: step.to))
     }
     return (step.to.byteCount(elements: step.shape.columns) ?? 0) * step.shape.rows
+  }
+
+  /// The grid that error feedback rounds to, where the step is packed in groups.
+  public func grid(of step: Step) -> GroupGrid? {
+    guard step.isPacked, let packing else { return nil }
+    return packing.grid(for: step.shape, scaleFormat: PackingScheme.scaleFormat(for: step.to))
   }
 
   public var elementCount: Int { steps.reduce(0) { $0 + $1.shape.elementCount } }

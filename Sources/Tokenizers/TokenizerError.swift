@@ -14,7 +14,7 @@ public enum TokenizerError: Error, Hashable, Sendable {
   case hole(id: Int, vocabularyCount: Int)
   case regex(path: String, pattern: ByteString, RegexError)
   case unknownID(Int, vocabularyCount: Int)
-  /// The algorithm is not implemented.
+  /// The format that is written has no place for a vocabulary of this kind.
   case algorithm(TokenizerModel.Algorithm)
 }
 
@@ -31,7 +31,7 @@ extension TokenizerError: CustomStringConvertible {
     case .hole(let id, let count): "no token has the id \(id), of \(count)"
     case .regex(let path, let pattern, let error): "\(path): pattern \"\(pattern)\": \(error)"
     case .unknownID(let id, let count): "token id \(id) is outside the vocabulary of \(count)"
-    case .algorithm(let algorithm): "\(algorithm.rawValue) tokenizers are not supported yet"
+    case .algorithm(let algorithm): "a \(algorithm.rawValue) vocabulary cannot be written in this format"
     }
   }
 }

@@ -67,7 +67,7 @@ struct CalibrationOptions: ParsableArguments {
   /// The text's windows, as many as were asked for, evenly spread.
   func windows(_ opened: OpenedModel) throws -> [[Int]]? {
     guard let text else { return nil }
-    let all = try opened.windows(of: text, context: calibrationContext)
+    let all = try opened.windows(of: text, context: calibrationContext, option: "--calibration-context")
     let wanted = min(all.count, max(1, calibrationTokens / all.context))
     return (0..<wanted).map { all[$0 * all.count / wanted] }
   }

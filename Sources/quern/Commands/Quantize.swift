@@ -58,7 +58,9 @@ struct Quantize: ParsableCommand {
     let opened = try OpenedModel(model, common)
     let windows = try calibration.windows(opened)
     // A text that is missing is told before the work, not after it.
-    let verification = try verificationText.map { try opened.windows(of: $0, context: calibration.calibrationContext) }
+    let verification = try verificationText.map {
+      try opened.windows(of: $0, context: calibration.calibrationContext, option: "--calibration-context")
+    }
     if allocation.isWanted, windows == nil {
       throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
     }
