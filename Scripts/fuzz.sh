@@ -39,5 +39,5 @@ for shard in 00000-of-00001 00000-of-00002 00001-of-00002; do head -c 65536 /dev
 cp Fixtures/containers/lod.pdmodel "$beside/input.pdmodel"
 cp Fixtures/containers/external.bin "$beside/external.bin"
 QUERN_FUZZ_FOLDER=$beside QUERN_FUZZ_FORMAT=$format ASAN_OPTIONS=detect_leaks=0 ${QUERN_FUZZ_PROGRAM:-Tests/Fuzz/.build/release/fuzz} "$corpus" \
-  -max_total_time="$seconds" -max_len=200000 -timeout=5 -rss_limit_mb=1024 -malloc_limit_mb=300 \
+  -max_total_time="$seconds" -max_len=200000 -timeout="${QUERN_FUZZ_TIMEOUT:-5}" -rss_limit_mb=1024 -malloc_limit_mb=300 \
   -artifact_prefix="$corpus-findings/" -print_final_stats=1
