@@ -39,8 +39,9 @@ let package = Package(
     .target(name: "CKernels", cSettings: optimized),
     .target(name: "CFormats", path: "Formats", exclude: ["Specs"], cSettings: [.unsafeFlags(["-std=c23"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CLinux"),
     // 1–2: bytes and the intermediate representation
-    layer("Bytes", uses: ["CZstd", system]),
+    layer("Bytes", uses: ["CLinux", "CZstd", system]),
     layer("IR", uses: ["Bytes"]),
     layer("Archives", uses: ["Bytes", system]),
     // 3: kernels, containers, tokenizers, descriptors

@@ -22,7 +22,9 @@ declare -A seeds=(
 [ -n "${seeds[$format]:-}" ] || { echo "fuzz: FORMAT is one of: ${!seeds[*]}" >&2; exit 2; }
 [ -n "${QUERN_FUZZ_PROGRAM:-}" ] || swift build -c release --package-path Tests/Fuzz --product fuzz
 corpus=Tests/Fuzz/Corpus/$format
-beside=$(mktemp -d "${TMPDIR:-/tmp}/quern-fuzz-XXXXXX")
+timeout=${QUERN_FUZZ_TIMEOUT:-5}
+# In memory: on a disk every run would wait for the file system's journal.
+beside=$(mktemp -d "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")/quern-fuzz-XXXXXX")
 trap 'rm -rf "$beside"' EXIT
 mkdir -p "$corpus" "$corpus-findings"
 for file in $(cd Fixtures && ls -d ${seeds[$format]} corpus/"$format"/* findings/"$format"/* 2> /dev/null); do
@@ -39,5 +41,6 @@ for shard in 00000-of-00001 00000-of-00002 00001-of-00002; do head -c 65536 /dev
 cp Fixtures/containers/lod.pdmodel "$beside/input.pdmodel"
 cp Fixtures/containers/external.bin "$beside/external.bin"
 QUERN_FUZZ_FOLDER=$beside QUERN_FUZZ_FORMAT=$format ASAN_OPTIONS=detect_leaks=0 ${QUERN_FUZZ_PROGRAM:-Tests/Fuzz/.build/release/fuzz} "$corpus" \
-  -max_total_time="$seconds" -max_len=200000 -timeout="${QUERN_FUZZ_TIMEOUT:-5}" -rss_limit_mb=1024 -malloc_limit_mb=300 \
+  -max_total_time="$seconds" -max_len=200000 -timeout="$timeout" -report_slow_units="$timeout" -rss_limit_mb=1024 \
+  -malloc_limit_mb=300 \
   -artifact_prefix="$corpus-findings/" -print_final_stats=1

@@ -8,7 +8,7 @@ shift || true
 [ $# -gt 0 ] || set -- $(Scripts/fuzz.sh list)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-TIMEFORMAT='%U'
+TIMEFORMAT='%U + %S'
 if [ -z "${QUERN_FUZZ_PROGRAM:-}" ]; then
   swift build -c release --package-path Tests/Fuzz --product fuzz > "$log" 2>&1 || { cat "$log" >&2; exit 1; }
   export QUERN_FUZZ_PROGRAM=Tests/Fuzz/.build/release/fuzz

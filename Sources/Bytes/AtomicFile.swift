@@ -1,4 +1,6 @@
+import CLinux
 import Glibc
+import Synchronization
 public import SystemPackage
 
 /// A file that appears under its name whole or not at all.
@@ -12,6 +14,10 @@ public final class AtomicFile: Sendable {
   /// The hidden sibling, or nil while the bytes have no name.
   private let sibling: FilePath?
   private let overwrites: Bool
+  private let writtenByteCount = Atomic<Int>(0)
+
+  /// After so many bytes the disk is told to begin, so that `commit` finds little left to wait for.
+  private static let writebackStep = 16 << 20
 
   /// - Parameters:
   ///   - overwrites: whether `commit` may replace an existing file; checked now as well, before any work. Nothing but a
@@ -59,6 +65,8 @@ public final class AtomicFile: Sendable {
       }
     }
     if let failure { throw .system(operation: "write", path: path, errno: failure) }
+    let (before, after) = writtenByteCount.add(bytes.byteCount, ordering: .relaxed)
+    if before / Self.writebackStep != after / Self.writebackStep { quern_begin_writeback(descriptor.rawValue) }
   }
 
   public func write(_ bytes: [UInt8], at offset: Int) throws(FileError) { try write(bytes.rawSpan, at: offset) }

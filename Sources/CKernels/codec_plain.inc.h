@@ -14,13 +14,6 @@ INLINE void decode_plain(const uint8_t *bytes, float *out, size_t count, size_t 
   memcpy(out + i, values, (count - i) * sizeof(float));
 }
 
-INLINE f64x16 f64x16_from_f32(f32x16 x) { return __builtin_convertvector(x, f64x16); }
-INLINE double f64x16_sum(f64x16 v) {
-  double s = 0;
-  for (int i = 0; i < 16; i++) s += v[i];
-  return s;
-}
-
 INLINE size_t encode_plain(const float *in, size_t count, uint8_t *bytes, double *squaredError, size_t width,
                            plain_write *write, plain_read *read) {
   f64x16 error = {0};

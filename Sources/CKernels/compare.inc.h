@@ -1,8 +1,19 @@
-// What two rows of logits say about one token: log-probabilities and Kullback–Leibler divergence.
+// What two rows of logits say about one token: log-probabilities and Kullback–Leibler divergence; sums of squares.
 #pragma once
 #include <math.h>
 
 #include "rows.inc.h"
+
+// Two sums in turn: one would wait for each addition.
+static double squared_sum(const float *x, size_t n) {
+  f64x16 sums[2] = {{0}, {0}};
+  for (size_t k = 0; k < n; k += 16) {
+    f32x16 v = k + 16 <= n ? f32x16_load(x + k) : f32x16_load_upto(x + k, n - k);
+    f64x16 wide = f64x16_from_f32(f32x16_select(v - v == 0, v, f32x16_splat(0)));
+    sums[k / 16 % 2] += wide * wide;
+  }
+  return f64x16_sum(sums[0] + sums[1]);
+}
 
 enum { sumChunk = 1024 };  // elements whose float lane sums are exact enough to join a double
 

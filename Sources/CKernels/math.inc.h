@@ -28,5 +28,6 @@ static const quern_math_table MATH_TABLE = {
     .scatterAdd = scatter_add,
     .rope = rope,
     .compare = compare,
+    .squaredSum = squared_sum,
     .exponentials = exponentials,
 };

@@ -72,3 +72,9 @@ INLINE float f32x16_largest(f32x16 v) {
   float x = c[0] > c[2] ? c[0] : c[2], y = c[1] > c[3] ? c[1] : c[3];
   return x > y ? x : y;
 }
+INLINE f64x16 f64x16_from_f32(f32x16 x) { return __builtin_convertvector(x, f64x16); }
+INLINE double f64x16_sum(f64x16 v) {
+  double s = 0;
+  for (int i = 0; i < 16; i++) s += v[i];
+  return s;
+}

@@ -10,6 +10,7 @@ public final class RecodedSource: TensorSource {
   private let base: TensorRef
   private let decoder: Codec
   private let encoder: Codec
+  private let kernels: Kernels
   /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones.
   private let importance: [Float]
   private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
@@ -24,6 +25,7 @@ public final class RecodedSource: TensorSource {
     self.base = base
     self.decoder = decoder
     self.encoder = encoder
+    self.kernels = kernels
     self.importance = importance ?? []
     precondition(
       base.shape.columns == 0 || self.importance.count % base.shape.columns == 0, "\(base.name): ragged importance")
@@ -40,7 +42,7 @@ public final class RecodedSource: TensorSource {
     decoder.decode(stored.rawSpan, into: &span)
     let encoded = encode(values.span, rows: rows, into: &bytes)
     let statistics = RecodeStatistics(
-      squaredError: encoded.squaredError, squaredSum: Self.squaredSum(values.span),
+      squaredError: encoded.squaredError, squaredSum: kernels.squaredSum(values.span),
       nonFiniteCount: encoded.nonFiniteCount)
     statisticsByRow.withLock { $0[rows.lowerBound] = statistics }
   }
@@ -82,24 +84,6 @@ public final class RecodedSource: TensorSource {
     statisticsByRow.withLock { byRow in
       byRow.sorted { $0.key < $1.key }.reduce(into: RecodeStatistics()) { $0 += $1.value }
     }
-  }
-
-  /// Over the finite values, in four interleaved sums: one would wait for each addition.
-  private static func squaredSum(_ values: Span<Float>) -> Double {
-    var sums = (0.0, 0.0, 0.0, 0.0)
-    var index = 0
-    while index + 4 <= values.count {
-      sums.0 += Double(values[index]) * Double(values[index])
-      sums.1 += Double(values[index + 1]) * Double(values[index + 1])
-      sums.2 += Double(values[index + 2]) * Double(values[index + 2])
-      sums.3 += Double(values[index + 3]) * Double(values[index + 3])
-      index += 4
-    }
-    while index < values.count {
-      sums.0 += Double(values[index]) * Double(values[index])
-      index += 1
-    }
-    return (sums.0 + sums.1) + (sums.2 + sums.3)
   }
 }
 

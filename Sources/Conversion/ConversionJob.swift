@@ -101,14 +101,15 @@ public struct ConversionJob: Sendable {
   /// - Parameters:
   ///   - calibration: runs the model and encodes what was named to `init`; each block is written as it comes.
   ///   - companions: complete files that get their names together with the output, made once it is known.
+  ///   - meanwhile: long work that cannot be divided; one thread does it while the others write. May be called twice.
   public func write(
     to path: FilePath, overwrites: Bool, maximumShardBytes: Int?, pool: WorkerPool,
     calibration: (any ModelQuantizer)? = nil,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
-    progress: @escaping @Sendable (Int) -> Void = { _ in }
+    meanwhile: @escaping @Sendable () -> Void = {}, progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(ConversionError) -> ConversionResult {
     precondition(pending.isEmpty || calibration != nil, "nobody computes the calibrated tensors")
-    let streamer = TensorStreamer(pool: pool, progress: progress)
+    let streamer = TensorStreamer(pool: pool, meanwhile: meanwhile, progress: progress)
     switch container {
     case .gguf:
       guard let opened = opened.opened else { preconditionFailure("GGUF without a family was refused before") }

@@ -11,12 +11,19 @@ public struct TensorStreamer: Sendable {
   private let pool: WorkerPool
   /// Called from any thread with the bytes that were just written.
   private let progress: @Sendable (Int) -> Void
+  /// Something else that takes long and cannot be divided: one thread does it while the others write. May be called
+  /// more than once.
+  private let meanwhile: @Sendable () -> Void
 
   /// Elements of a slab: decoded, it stays in a core's second-level cache.
   private static let slabElementCount = 1 << 16
 
-  public init(pool: WorkerPool, progress: @escaping @Sendable (Int) -> Void = { _ in }) {
+  public init(
+    pool: WorkerPool, meanwhile: @escaping @Sendable () -> Void = {},
+    progress: @escaping @Sendable (Int) -> Void = { _ in }
+  ) {
     self.pool = pool
+    self.meanwhile = meanwhile
     self.progress = progress
   }
 
@@ -58,9 +65,10 @@ public struct TensorStreamer: Sendable {
   private func write(_ placements: [FileLayout.Placement], to file: AtomicFile) throws(FileError) {
     let slabs = Slabs(placements)
     let failure = Mutex<FileError?>(nil)
-    pool.run(tasks: slabs.count) { index in
+    pool.run(tasks: 1 + slabs.count) { task in
+      guard task > 0 else { return meanwhile() }
       guard failure.withLock({ $0 == nil }) else { return }
-      let (placement, rows) = slabs[index]
+      let (placement, rows) = slabs[task - 1]
       let tensor = placement.tensor
       do throws(FileError) {
         var bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)

@@ -27,6 +27,11 @@ extension Kernels {
     return (all.referenceLogProbability, all.referenceTop)
   }
 
+  /// Σ x² of the finite values, on the calling thread.
+  public func squaredSum(_ values: Span<Float>) -> Double {
+    unsafe values.withUnsafeBufferPointer { unsafe $0.isEmpty ? 0 : math.squaredSum($0.baseAddress, $0.count) }
+  }
+
   private func compare(
     _ reference: UnsafePointer<Float>, _ candidate: UnsafePointer<Float>?, _ count: Int, _ target: Int
   ) -> LogitsComparison {

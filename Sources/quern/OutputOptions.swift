@@ -51,11 +51,13 @@ struct OutputOptions: ParsableArguments {
   ///
   /// - Parameters:
   ///   - companions: files that get their names together with the output.
+  ///   - meanwhile: long work that cannot be divided, for one thread while the others write.
   ///   - warnings: more of them, known from the result.
   ///   - afterwards: runs once the output has its name; what it returns is reported with the rest.
   func perform(
     _ job: ConversionJob, label: String, calibration: (any ModelQuantizer)? = nil, processor: Processor, asJSON: Bool,
     companions: (ConversionResult) throws(FileError) -> [AtomicFile] = { _ in [] },
+    meanwhile: @escaping @Sendable () -> Void = {},
     warnings: (ConversionResult) -> [String] = { _ in [] },
     afterwards: (ConversionResult) throws -> (text: String, json: JSONObject)? = { _ in nil }
   ) throws {
@@ -65,7 +67,7 @@ struct OutputOptions: ParsableArguments {
     let progress = Progress(label, total: job.outputTensorBytes, unit: .bytes, isShown: !asJSON)
     var result = try job.write(
       to: output, overwrites: force, maximumShardBytes: shardBytes, pool: processor.pool, calibration: calibration,
-      companions: companions
+      companions: companions, meanwhile: meanwhile
     ) { progress.advance($0) }
     progress.finish()
     result.warnings += warnings(result)

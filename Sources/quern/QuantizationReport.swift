@@ -15,6 +15,21 @@ struct QuantizationReport {
   /// The text that the model read, and how; nil without.
   let calibration: CalibrationOptions?
   let windows: [[Int]]?
+  /// Of the files whose bytes the output depends on.
+  let digests: FileDigests
+
+  init(
+    opened: OpenedModel, plan: QuantizationPlan, importancePath: FilePath?, importance: Importance?,
+    calibration: CalibrationOptions?, windows: [[Int]]?
+  ) {
+    self.opened = opened
+    self.plan = plan
+    self.importancePath = importancePath
+    self.importance = importance
+    self.calibration = calibration
+    self.windows = windows
+    digests = FileDigests(of: Self.sourcePaths(of: opened.checkpoint))
+  }
 
   /// Where it lies: `OUT.report.json`.
   static func path(beside output: FilePath) -> FilePath { FilePath(output.string + ".report.json") }
@@ -35,7 +50,7 @@ struct QuantizationReport {
     let steps = Dictionary(plan.steps.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     return [
       "tool": .object(["name": .text("quern"), "version": .text(Quern.configuration.version)]),
-      "source": .array(try Self.hashes(of: sourcePaths)),
+      "source": .array(try digests.rows()),
       "recipe": plan.recipe.map { .text($0) } ?? .null,
       "calibration": try calibrationRecord(),
       "output": .object([
@@ -60,9 +75,7 @@ struct QuantizationReport {
     ]
   }
 
-  /// The files whose bytes the output depends on.
-  private var sourcePaths: [FilePath] {
-    let checkpoint = opened.checkpoint
+  private static func sourcePaths(of checkpoint: Checkpoint) -> [FilePath] {
     let files = checkpoint.tensors.compactMap { ($0.source as? FileTensorSource)?.file.path }
     let all = Set(files + [checkpoint.configurationPath] + (files.isEmpty ? [checkpoint.path] : []))
     return all.filter { FileSystem.exists($0) }.sorted { $0.string < $1.string }
@@ -71,34 +84,15 @@ struct QuantizationReport {
   private func calibrationRecord() throws(FileError) -> JSONValue {
     if let calibration, let text = calibration.text, let windows {
       return .object([
-        "text": try Self.hashes(of: [text]).first ?? .null, "method": .text(calibration.method.rawValue),
+        "text": try FileDigests(of: [text]).rows().first ?? .null, "method": .text(calibration.method.rawValue),
         "windows": .integer(windows.count), "tokensPerWindow": .integer(windows.first?.count ?? 0),
       ])
     }
     guard let importancePath, let importance else { return .null }
     return .object([
-      "importance": try Self.hashes(of: [importancePath]).first ?? .null,
+      "importance": try FileDigests(of: [importancePath]).rows().first ?? .null,
       "datasets": .texts(importance.datasets), "chunks": .integer(importance.chunkCount),
       "chunkSize": .integer(importance.chunkSize),
     ])
-  }
-
-  /// Name, size and SHA-256 of files.
-  private static func hashes(of paths: [FilePath]) throws(FileError) -> [JSONValue] {
-    var rows: [JSONValue] = []
-    for path in paths {
-      let file = try InputFile(path)
-      var hash = SHA256()
-      let piece = 1 << 20
-      for offset in stride(from: 0, to: file.byteCount, by: piece) {
-        hash.update(try file.read(at: offset, count: min(piece, file.byteCount - offset)))
-      }
-      rows.append(
-        .object([
-          "name": .text(path.lastComponent?.string ?? path.string), "bytes": .integer(file.byteCount),
-          "sha256": .text(hash.hexadecimal),
-        ]))
-    }
-    return rows
   }
 }

@@ -33,7 +33,8 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CZstd", path: "Library/CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
-    layer("Bytes", uses: ["CZstd", system]),
+    .systemLibrary(name: "CLinux", path: "Library/CLinux"),
+    layer("Bytes", uses: ["CLinux", "CZstd", system]),
     layer("IR", uses: ["Bytes", system]),
     layer("Archives", uses: ["Bytes", system]),
     layer("QuantizedWeights", uses: ["Bytes", "IR"]),

@@ -1,4 +1,4 @@
-// Comparing two rows of logits, and the exponential underneath.
+// Comparing two rows of logits, sums of squares, and the exponential underneath.
 #include <math.h>
 
 #include "check.h"
@@ -48,6 +48,27 @@ static void checkCompare(const contest *c) {
   finishFunction();
 }
 
+static void checkSquaredSum(const contest *c) {
+  static const size_t counts[] = {0, 1, 15, 16, 17, 31, 33, 4096};
+  startFunction(c, "squaredSum");
+  for (size_t step = 0; step < 8 * patternCount; step++) {
+    size_t count = counts[step % 8];
+    pattern kind = (pattern)(step / 8);
+    startCase("%s, %zu", patternNames[kind], count);
+    float *x = floatsOf(count);
+    fillFloats(x, count, kind);
+    double generic = c->generic->math->squaredSum(x, count), table = c->table->math->squaredSum(x, count);
+    sameBytes("sum", &generic, &table, sizeof table);
+    if (wantsReference()) {
+      double sum = 0;
+      for (size_t i = 0; i < count; i++) sum += isfinite(x[i]) ? (double)x[i] * (double)x[i] : 0;
+      nearTo("sum", 0, sum, table, 1e-12 * sum);
+    }
+    releaseBuffers();
+  }
+  finishFunction();
+}
+
 static void checkExponentials(const contest *c) {
   static const size_t counts[] = {1, 7, 15, 16, 17, 33, 255, 4096};
   startFunction(c, "exponentials");
@@ -71,5 +92,6 @@ static void checkExponentials(const contest *c) {
 
 void checkComparison(const contest *c) {
   checkCompare(c);
+  checkSquaredSum(c);
   checkExponentials(c);
 }

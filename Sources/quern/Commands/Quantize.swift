@@ -114,6 +114,7 @@ struct Quantize: ParsableCommand {
         guard !noReport else { return [] }
         return [try report.file(result, output: outputPath, warnings: early + QuantizationWarnings.all(result, plan))]
       },
+      meanwhile: { [digests = report.digests, noReport] in if !noReport { digests.compute() } },
       warnings: { early + QuantizationWarnings.after($0, plan) },
       afterwards: { result in
         guard let verification else { return nil }
