@@ -17,7 +17,7 @@ public struct Limits: Sendable {
   public var arrayElementCount = 1 << 22
 
   /// Values in one pickle; a tensor takes some 15.
-  public var pickleNodeCount = 1 << 20
+  public var pickleNodeCount = 1 << 19
 
   public init() {}
 }

@@ -129,7 +129,8 @@ public struct ConversionJob: Sendable {
           files.append(try AtomicFile(name, overwrites: overwrites))
         }
         let outcome = try write(Array(zip(layout.files, files)), streamer, calibration)
-        let result = result(files: layout.files, others: 0, outcome: outcome, warnings: export.warnings)
+        let result = result(
+          at: files.first?.path ?? path, files: layout.files, others: 0, outcome: outcome, warnings: export.warnings)
         try AtomicFile.commit(files + companions(result))
         return result
       } catch let error as ConversionError { throw error } catch let error as FileError { throw .file(error) } catch {
@@ -163,7 +164,7 @@ public struct ConversionJob: Sendable {
         for part in layout.files { parts.append((part, try folder.file(named: part.name))) }
         let outcome = try write(parts, streamer, calibration)
         let result = result(
-          files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, outcome: outcome,
+          at: path, files: layout.files, others: small.values.reduce(0) { $0 + $1.count }, outcome: outcome,
           warnings: export.warnings)
         let beside = try companions(result)
         try folder.commit(files + parts.map { $0.1 })
@@ -217,10 +218,10 @@ public struct ConversionJob: Sendable {
   }
 
   private func result(
-    files: [FileLayout], others: Int, outcome: [ByteString: EncodedTensor], warnings: [String]
+    at path: FilePath, files: [FileLayout], others: Int, outcome: [ByteString: EncodedTensor], warnings: [String]
   ) -> ConversionResult {
     ConversionResult(
-      container: container, fileByteCount: files.reduce(others) { $0 + $1.byteCount },
+      container: container, path: path, fileByteCount: files.reduce(others) { $0 + $1.byteCount },
       bitsPerWeight: Double(tensorByteCount(of: files)) * 8 / Double(max(1, model.parameterCount)),
       tensors: model.tensors.map { tensor in
         let source = tensor.source as? RecodedSource

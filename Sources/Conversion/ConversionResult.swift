@@ -3,6 +3,7 @@ public import Catalog
 public import Codecs
 public import IR
 public import Passes
+public import SystemPackage
 
 /// What a conversion did: every tensor accounted for.
 public struct ConversionResult: Sendable {
@@ -33,6 +34,8 @@ public struct ConversionResult: Sendable {
   }
 
   public let container: OutputContainer
+  /// What opens it: the path asked for, or the first part of a GGUF model in parts.
+  public let path: FilePath
   /// Of all files written.
   public let fileByteCount: Int
   public let bitsPerWeight: Double

@@ -102,16 +102,17 @@ import Testing
     #expect(try #require(perplexity).isFinite)
   }
 
-  @Test("--verify measures the output and keeps it in the report; the text that calibrated is named there")
+  @Test("--verify measures the output, in parts too, and keeps it in the report; the text that calibrated is named there")
   func verified() throws {
     let out = scratch.path.appending("out.gguf").string
     let short = String(
       decoding: try InputFile.contents(of: kjv.appending("eval.txt"), limit: 1 << 24).prefix(8000), as: UTF8.self)
     let outcome = try Quern.run([
       "quantize", kjv.string, "-o", out, "--recipe", "q8_0", "--json", "--verify", try text(short), "--calibrate",
-      kjv.appending("calib.txt").string, "--calibration-tokens", "1024",
+      kjv.appending("calib.txt").string, "--calibration-tokens", "1024", "--max-shard-size", "3MB",
     ])
     #expect(outcome.status == 0, "\(outcome.errors)")
+    #expect(FileSystem.exists(scratch.path.appending("out-00001-of-00003.gguf")))
     let bytes = try InputFile.contents(of: FilePath(out + ".report.json"), limit: 1 << 24)
     let report = try #require(try JSONValue.parse(bytes).object)
     for json in [try outcome.json(), report] {

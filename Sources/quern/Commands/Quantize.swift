@@ -118,7 +118,7 @@ struct Quantize: ParsableCommand {
       warnings: { early + QuantizationWarnings.after($0, plan) },
       afterwards: { result in
         guard let verification else { return nil }
-        let (text, json) = try verify(opened, outputPath, on: verification, processor)
+        let (text, json) = try verify(opened, result.path, on: verification, processor)
         if !noReport {
           // Written again, now that there is more to say.
           try report.file(
