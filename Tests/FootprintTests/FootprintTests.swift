@@ -104,6 +104,21 @@ import Testing
   }
 
   @Test(
+    "the program counts where it lives: beside a device with memory of its own, in the host's",
+    arguments: [("host", true), ("apple", true), ("consumer", false), ("budget", false)])
+  func program(kind: String, counts: Bool) throws {
+    let model = try shape(Configurations.llama3)
+    var request = FootprintRequest(context: 4096)
+    let bare = try Footprint(of: model, for: request)
+    request.device = Device(name: kind, kind: kind, usableBytes: 1 << 34)
+    let footprint = try Footprint(of: model, for: request)
+    #expect(bare.overheadBytes > 20_000_000 && bare.hostItems.isEmpty)
+    #expect(footprint.overheadBytes == (counts ? bare.overheadBytes : 0))
+    #expect(footprint.hostBytes == (counts ? 0 : bare.overheadBytes))
+    #expect(footprint.totalBytes + footprint.hostBytes == bare.totalBytes)
+  }
+
+  @Test(
     "impossible requests are refused by name",
     arguments: [
       FootprintRequest(context: 0), FootprintRequest(context: 1 << 40), FootprintRequest(context: 512, batch: 0),
