@@ -116,11 +116,9 @@ struct MemoryOptions: ParsableArguments {
     return devices
   }
 
-  /// Plans for fits, with the host of what is divided.
-  func planner(_ shape: ModelShape, _ request: FootprintRequest) throws -> FitPlanner {
-    try usage { () throws(FootprintError) in
-      try FitPlanner(shape, request, host: try DeviceCatalog().device(named: host))
-    }
+  /// Whose memory takes what a device has no room for.
+  func hostDevice() throws -> Device {
+    try usage { () throws(FootprintError) in try DeviceCatalog().device(named: host) }
   }
 }
 
