@@ -168,6 +168,34 @@ import Testing
   }
 
   @Test(
+    "llama-server's compute buffer, as libllama tells it with as many outputs as sequences (MiB)",
+    arguments: [
+      // width, feed-forward, heads, heads of keys, experts of width 768; ctx 4096 except where packed
+      (8192, 28672, 64, 8, 0, BlockFormat.f32, 4096, 220.01), (4096, 14336, 32, 8, 0, .f32, 4096, 112.01),
+      (4096, 14336, 32, 8, 0, .f16, 4096, 120.01), (2048, 6144, 32, 4, 128, .f16, 4096, 92.01),
+      (2048, 6144, 32, 4, 128, .f32, 4096, 84.51), (2048, 6144, 32, 4, 128, .q8_0, 32768, 120.09),
+      (2048, 6144, 32, 4, 128, .q4_0, 8192, 96.09),
+    ])
+  func serverBuffers(
+    width: Int, feedForward: Int, heads: Int, keyHeads: Int, experts: Int, cache: BlockFormat, context: Int,
+    mebibytes: Double
+  ) throws {
+    let head = 128
+    var model = try shape(
+      """
+      {"model_type": "\(experts > 0 ? "qwen3_moe" : "llama")", "hidden_size": \(width), "num_hidden_layers": 4,
+       "num_attention_heads": \(heads), "num_key_value_heads": \(keyHeads), "head_dim": \(head),
+       "intermediate_size": \(feedForward), "vocab_size": 32000, "max_position_embeddings": 131072,
+       "num_experts": \(experts), "num_experts_per_tok": 8, "moe_intermediate_size": 768}
+      """)
+    model = model.formatted(as: pure(.f16))
+    let request = FootprintRequest(
+      context: context, keyFormat: cache, valueFormat: cache, profile: try RuntimeProfile.named("llama-server"))
+    let ours = Double(try Footprint(of: model, for: request).computeBytes) / 1_048_576
+    #expect(abs(ours / mebibytes - 1) < 0.01, "\(ours)")
+  }
+
+  @Test(
     "latent attention: compressed, but in old transformers every head's keys and values",
     arguments: [
       ("llama.cpp", 61 * 576 * 2), ("vllm", 61 * 576 * 2), ("transformers", 61 * 576 * 2),
