@@ -169,6 +169,9 @@ static const unsigned char recipe_iq4_nl[] = {
 static const unsigned char recipe_iq4_xs[] = {
 #embed "Recipes/iq4_xs.json"
 };
+static const unsigned char recipe_q2_0[] = {
+#embed "Recipes/q2_0.json"
+};
 static const unsigned char recipe_tq1_0[] = {
 #embed "Recipes/tq1_0.json"
 };
@@ -357,6 +360,7 @@ static const quern_format_file files[] = {
     FILE_ROW("Recipes/q2_k_s.json", recipe_q2_k_s),
     FILE_ROW("Recipes/iq4_nl.json", recipe_iq4_nl),
     FILE_ROW("Recipes/iq4_xs.json", recipe_iq4_xs),
+    FILE_ROW("Recipes/q2_0.json", recipe_q2_0),
     FILE_ROW("Recipes/tq1_0.json", recipe_tq1_0),
     FILE_ROW("Recipes/tq2_0.json", recipe_tq2_0),
     FILE_ROW("Recipes/mxfp4_moe.json", recipe_mxfp4_moe),

@@ -1,5 +1,7 @@
-// Encoders of TQ1_0 and TQ2_0 (codec_few.inc.h): −1, 0 or 1 times a half per 256 elements. ggml takes the largest
-// element as the scale, which is right for models trained to be ternary; the search finds that too, and better elsewhere.
+// Encoders of TQ1_0, TQ2_0 and Q2_0 (codec_few.inc.h).
+//
+// Ternary: −1, 0 or 1 times a half per 256 elements. ggml takes the largest element as the scale, which is right for models
+// trained to be ternary; the search finds that too, and better elsewhere.
 
 typedef struct {
   f32x16 error, xq, qq;  // of the whole block, in every lane
@@ -91,5 +93,67 @@ INLINE f64x16 tq1_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const
   return error;
 }
 
+// Q2_0: codes −1 to 2 under a half of either sign, two lanes to a block. ggml takes the largest magnitude as the scale, so
+// that no element ever has the code 2.
+
+// Over the two lanes of a block, in both.
+INLINE f32x16 pair_sum(f32x16 v) {
+  return v + __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+}
+
+INLINE symmetric_sums q2_0_sum(const f32x16 *x, const f32x16 *weights, f32x16 scale) {
+  symmetric_sums s = symmetric_sum(x, weights, 32, -1, 2, scale);
+  return (symmetric_sums){pair_sum(s.error), pair_sum(s.xq), pair_sum(s.qq)};
+}
+
+// On each side of zero the extreme element is tried at places from code 1 to beyond code 2, and what explains most is
+// fitted to its own codes.
+INLINE f32x16 q2_0_scale(const f32x16 *x, const f32x16 *weights) {
+  f32x16 extreme = block_extreme(group_extreme(x, 32), 2), perExtreme = f32x16_reciprocal(extreme);
+  f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme));
+  scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
+  choice_keep(&best, plain, f32x16_splat(0), q2_0_sum(x, weights, plain).error);
+  for (int side = -1; side < 2; side += 2) {
+    f32x16 gain = f32x16_splat(-1), scale = plain;
+    for (int step = 4; step < 15; step++) {
+      f32x16 inverse = perExtreme * (0.25f * (float)(side * step)), xq = f32x16_splat(0), qq = xq;
+      for (int j = 0; j < 32; j++) {
+        f32x16 q = code_nearest(x[j] * inverse, -1, 2), wq = weights ? weights[j] * q : q;
+        xq += wq * x[j];
+        qq += wq * q;
+      }
+      xq = pair_sum(xq);
+      f32x16 wish = xq / pair_sum(qq), explained = wish * xq;
+      i32x16 better = explained > gain;
+      gain = f32x16_select(better, explained, gain);
+      scale = f32x16_select(better, wish, scale);
+    }
+    for (int round = 0; round < 3; round++) {
+      scale = f32x16_to_half_grid(scale);
+      symmetric_sums s = q2_0_sum(x, weights, scale);
+      choice_keep(&best, scale, f32x16_splat(0), s.error);
+      scale = s.xq / s.qq;
+    }
+  }
+  return best.scale;
+}
+
+INLINE f64x16 q2_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+  f32x16 scale = q2_0_scale(x, weights), inverse = f32x16_reciprocal(scale);
+  f64x16 error = {0};
+  u8x16 codes[32], bytes[16] = {{0}};
+  for (int j = 0; j < 32; j++)
+    codes[j] = __builtin_convertvector(symmetric_code(x[j], scale, inverse, -1, 2, &error) + 1, u8x16);
+  for (int j = 0; j < 8; j++) bytes[j] = quarters(codes + 4 * j);
+  u8_transpose16(bytes);
+  u16x16 halves = half_from_f32x16(scale);
+  for (int lane = 0; lane < 16; lane++) {
+    if (lane % 2 == 0) store_u16(blocks[lane / 2], halves[lane]);
+    memcpy(blocks[lane / 2] + 2 + lane % 2 * 8, &bytes[lane], 8);
+  }
+  return error;
+}
+
+ENCODE_GROUPS(q2_0, 32, 2, 18)
 ENCODE_GROUPS(tq1_0, 16, 16, 54)
 ENCODE_GROUPS(tq2_0, 16, 16, 66)

@@ -87,6 +87,8 @@ INLINE void nibbles_store(uint8_t *const blocks[16], size_t offset, const u8x16 
   for (int j = 0; j < 16; j++) nibbles[j] = (codes[j] & 15) | codes[j + 16] << 4;
   group_store(blocks, offset, nibbles);
 }
+// Four codes of two bits in a byte, the first lowest.
+INLINE u8x16 quarters(const u8x16 *codes) { return codes[0] | codes[1] << 2 | codes[2] << 4 | codes[3] << 6; }
 INLINE void fifths_store(uint8_t *const blocks[16], size_t offset, const u8x16 *codes) {
   i32x16 low = {0}, high = {0};
   for (int j = 0; j < 16; j++) {

@@ -55,7 +55,7 @@ static const quern_codec_table CODEC_TABLE = {{
     CODEC_ROW(39, mxfp4, 32, 17),
     CODEC_ROW(40, nvfp4, 64, 36),
     CODEC_READ_ONLY_ROW(41, q1_0, 128, 18),
-    CODEC_READ_ONLY_ROW(42, q2_0, 64, 18),
+    CODEC_ROW(42, q2_0, 64, 18),
     CODEC_READ_ONLY_ROW(QUERN_TYPE_F8_E4M3, f8_e4m3, 1, 1),
     CODEC_READ_ONLY_ROW(QUERN_TYPE_F8_E5M2, f8_e5m2, 1, 1),
     CODEC_READ_ONLY_ROW(QUERN_TYPE_U8, u8, 1, 1),

@@ -2,6 +2,7 @@
 #include "feedback_grid.inc.h"
 #include "feedback_search.inc.h"
 #include "feedback_sweep.inc.h"
+#include "feedback_wide.inc.h"
 
 INLINE u8x16 row_of_codes(const u8x16 *codes, int lane) {
   u8x16 out;
@@ -37,6 +38,12 @@ INLINE void feedback_store(feedback_grid g, int type, const feedback_state *s, s
           group_store(rows, 2 + half, bytes);
         }
         break;
+      case 42: {
+        u8x16 bytes[16];
+        for (int j = 0; j < 16; j++) bytes[j] = quarters(codes + 4 * j);
+        group_store(rows, 2, bytes);
+        break;
+      }
     }
     return;
   }
@@ -88,8 +95,10 @@ INLINE f32x16 feedback_block(feedback_grid g, const quern_feedback *a, feedback_
   size_t first = block * (size_t)(g.elements * g.subs);
   f32x16 zero = f32x16_splat(0), base[256];
   for (int c = 0; c < g.elements * g.subs; c++) base[c] = s->target[first + (size_t)c];
-  for (int c = 0; c < g.elements * g.subs; c += g.elements)
-    feedback_extend(factor_panel(a, first + (size_t)c), 0, first, s->delta, g.elements, base + c);
+  int width = g.elements < 32 ? g.elements : 32;
+  for (int c = 0; c < g.elements * g.subs; c += width)
+    feedback_extend(factor_panel(a, first + (size_t)c), 0, first, s->delta, width, base + c);
+  if (g.elements > 32) return wide_block(g, a, first, base, s, s->d + block).loss;
   if (g.subs == 1) {
     const float *factor = factor_panel(a, first) + 32 * first, *diagonal = a->diagonal + first;
     f32x16 d, m = zero;
@@ -141,7 +150,9 @@ INLINE size_t feedback_rows(const quern_feedback *a, feedback_grid g, int type, 
   for (size_t sweep = 0; sweep < a->sweeps; sweep++)
     for (size_t group = 0; group < a->columns / (size_t)g.elements; group++)
       for (size_t i = 0; i < groups; i++)
-        error[i] -= sweep_group(g, a, &states[i], group * (size_t)g.elements, group, group / (size_t)g.subs);
+        error[i] -= g.elements > 32
+                        ? sweep_wide(g, a, &states[i], group)
+                        : sweep_group(g, a, &states[i], group * (size_t)g.elements, group, group / (size_t)g.subs);
   uint8_t sink[256];
   for (size_t i = 0; i < groups; i++) {
     for (size_t block = 0; block < blocks; block++) {
@@ -178,6 +189,7 @@ FEEDBACK(q5_k, 13, 176, 32, 8, 0, 31, 0, 1, 0, 63)
 FEEDBACK(q6_k, 14, 210, 16, 16, -32, 31, 0, 0, -128, 127)
 FEEDBACK(iq4_nl, 20, 18, 32, 1, -127, 113, 1, 0, 0, 0)
 FEEDBACK(iq4_xs, 23, 136, 32, 8, -127, 113, 1, 0, -32, 31)
+FEEDBACK(q2_0, 42, 18, 64, 1, -1, 2, 0, 0, 0, 0)
 
 #include "cholesky.inc.h"
 #include "attention_backward.inc.h"
@@ -186,7 +198,8 @@ static const quern_feedback_table FEEDBACK_TABLE = {
     .rows = {[2] = PASTE(feedback_q4_0, ISA), [3] = PASTE(feedback_q4_1, ISA), [6] = PASTE(feedback_q5_0, ISA),
              [7] = PASTE(feedback_q5_1, ISA), [8] = PASTE(feedback_q8_0, ISA), [10] = PASTE(feedback_q2_k, ISA),
              [11] = PASTE(feedback_q3_k, ISA), [12] = PASTE(feedback_q4_k, ISA), [13] = PASTE(feedback_q5_k, ISA),
-             [14] = PASTE(feedback_q6_k, ISA), [20] = PASTE(feedback_iq4_nl, ISA), [23] = PASTE(feedback_iq4_xs, ISA)},
+             [14] = PASTE(feedback_q6_k, ISA), [20] = PASTE(feedback_iq4_nl, ISA), [23] = PASTE(feedback_iq4_xs, ISA),
+             [42] = PASTE(feedback_q2_0, ISA)},
     .groups = group_feedback,
     .corner = cholesky_corner,
     .below = cholesky_below,

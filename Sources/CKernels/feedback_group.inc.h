@@ -11,22 +11,7 @@ INLINE f32x16 group_stored(const quern_group_feedback *a, f32x16 scale) {
 INLINE walk_sums group_walk(const quern_group_feedback *a, const quern_feedback *f, size_t first, const f32x16 *base,
                             const f32x16 *target, f32x16 step, f32x16 zero, f32x16 *delta) {
   feedback_grid g = {.elements = 32, .subs = 1, .low = a->low, .high = a->high, .isAffine = a->hasZero};
-  f32x16 none = f32x16_splat(0), offset = -(zero * step);
-  walk_sums sums = {none, none, none, none, none};
-  for (size_t c = 0; c < a->groupColumns; c += 32) {
-    const float *panel = factor_panel(f, first + c);
-    f32x16 x[32];
-    for (int i = 0; i < 32; i++) x[i] = base[c + (size_t)i];
-    feedback_extend(panel + 32 * first, 0, c, delta, 32, x);
-    walk_sums part = feedback_walk(g, panel + 32 * (first + c), a->diagonal + first + c, x, target + c, step, offset,
-                                   delta + c, 0);
-    sums.loss += part.loss;
-    sums.q += part.q;
-    sums.qq += part.qq;
-    sums.tq += part.tq;
-    sums.t += part.t;
-  }
-  return sums;
+  return panels_walk(g, f, first, a->groupColumns, base, target, step, -(zero * step), delta, 0);
 }
 
 // One group of sixteen rows. base: targets with the feedback of all columns before. Returns the error.

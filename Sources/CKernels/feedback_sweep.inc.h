@@ -8,18 +8,10 @@ INLINE const float *gram_panel(const quern_feedback *a, size_t column) {
 // ŵ moves by `amount` along the codes' direction: the step changes while the codes stay. `slope` = Σ g q, `curve` = q H q.
 INLINE f32x16 step_gain(f32x16 amount, f32x16 slope, f32x16 curve) { return amount * (2 * slope - amount * curve); }
 
-// One group of elements that share a scale. block: of the state's d.
-INLINE f32x16 sweep_group(feedback_grid g, const quern_feedback *a, feedback_state *s, size_t column, size_t group,
-                          size_t block) {
-  f32x16 zero = f32x16_splat(0), gradient[32], code[32], gain = zero;
-  const float *panel = gram_panel(a, column), *corner = panel + 32 * column;
-  for (int c = 0; c < g.elements; c++) gradient[c] = zero;
-  feedback_extend(panel, 0, a->columns, s->delta, g.elements, gradient);
-
-  int isHalf = g.subs == 1;
-  f32x16 step = isHalf ? s->d[block] : s->d[block] * s->scale[group];
-  f32x16 offset = !g.isAffine ? zero : isHalf ? s->dmin[block] : -(s->dmin[block] * s->minimum[group]);
-  f32x16 inverse = f32x16_reciprocal(step), slope = zero;
+// Every code of `elements` columns under one step. corner: H at these columns; gradient: δ H there, kept true; code: of each.
+INLINE f32x16 sweep_codes(feedback_grid g, const float *corner, feedback_state *s, size_t column, f32x16 step, f32x16 offset,
+                          f32x16 *gradient, f32x16 *code) {
+  f32x16 inverse = f32x16_reciprocal(step), zero = f32x16_splat(0), gain = zero;
   for (int c = 0; c < g.elements; c++) {
     float curve = corner[32 * c + c];
     f32x16 value = s->target[column + c] - s->delta[column + c];
@@ -44,6 +36,21 @@ INLINE f32x16 sweep_group(feedback_grid g, const quern_feedback *a, feedback_sta
     }
     for (int i = 0; i < g.elements; i++) gradient[i] = f32x16_fma(-change, f32x16_splat(corner[32 * c + i]), gradient[i]);
   }
+  return gain;
+}
+
+// One group of elements that share a scale. block: of the state's d.
+INLINE f32x16 sweep_group(feedback_grid g, const quern_feedback *a, feedback_state *s, size_t column, size_t group,
+                          size_t block) {
+  f32x16 zero = f32x16_splat(0), gradient[32], code[32];
+  const float *panel = gram_panel(a, column), *corner = panel + 32 * column;
+  for (int c = 0; c < g.elements; c++) gradient[c] = zero;
+  feedback_extend(panel, 0, a->columns, s->delta, g.elements, gradient);
+
+  int isHalf = g.subs == 1;
+  f32x16 step = isHalf ? s->d[block] : s->d[block] * s->scale[group];
+  f32x16 offset = !g.isAffine ? zero : isHalf ? s->dmin[block] : -(s->dmin[block] * s->minimum[group]);
+  f32x16 gain = sweep_codes(g, corner, s, column, step, offset, gradient, code), slope = zero;
 
   // The scale that suits these codes best: δ' = δ − amount · q.
   f32x16 image[32], curve = zero;

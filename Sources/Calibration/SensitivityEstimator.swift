@@ -24,7 +24,7 @@ public struct SensitivityEstimator {
 
   /// The formats that are compared where their blocks fit a row: none is both larger and worse than another as a rule.
   public static let candidates: [BlockFormat] = [
-    .q2_K, .q3_K, .iq4_XS, .iq4_NL, .q4_K, .q4_1, .q5_0, .q5_K, .q5_1, .q6_K, .q8_0,
+    .q2_0, .q2_K, .q3_K, .iq4_XS, .iq4_NL, .q4_K, .q4_1, .q5_0, .q5_K, .q5_1, .q6_K, .q8_0,
   ]
 
   /// - Parameters:

@@ -20,10 +20,14 @@ public struct FitPlanner: Sendable {
     work = try TokenWork(model, of: model.tensors)
   }
 
+  /// What a runtime may take of a device's memory; nil where that is the user's choice.
+  public static func usableBytes(of device: Device, by profile: RuntimeProfile) -> Int? {
+    device.usableBytes.map { Int(Double($0) * profile.utilization) }
+  }
+
   /// Nil for a device whose memory is the user's choice.
   public func fit(on device: Device) throws(FootprintError) -> DeviceFit? {
-    guard let memory = device.usableBytes else { return nil }
-    let usable = Int(Double(memory) * profile.utilization)
+    guard let usable = Self.usableBytes(of: device, by: profile) else { return nil }
     var request = request
     request.device = device
     // Counted once for all contexts and batches.
@@ -38,11 +42,11 @@ public struct FitPlanner: Sendable {
     let footprint = try needs(request.context, request.batch)
     let headroom = usable - footprint.totalBytes
     let trained = max(model.hyperparameters.integer("context_length") ?? 0, request.context)
-    let maxContext = try most(upTo: trained, step: 256) { (context) throws(FootprintError) in
-      try needs(context, request.batch).totalBytes <= usable
+    let maxContext = try most(upTo: trained, step: 256, within: usable) { (context) throws(FootprintError) in
+      try needs(context, request.batch).totalBytes
     }
-    let maxBatch = try most(upTo: 65536, step: 1) { (batch) throws(FootprintError) in
-      try needs(request.context, batch).totalBytes <= usable
+    let maxBatch = try most(upTo: 65536, step: 1, within: usable) { (batch) throws(FootprintError) in
+      try needs(request.context, batch).totalBytes
     }
     // Rates are of models that run.
     let runs = headroom >= 0 && request.training == nil
@@ -101,16 +105,25 @@ public struct FitPlanner: Sendable {
     return .init(tokensPerSecond: Double(request.batch) / (onHost + onDevice + launches), bottleneck: worst)
   }
 
-  /// The largest value that fits, in whole steps or the limit itself; 0 when none does. Needs grow with the value.
+  /// The largest value that fits, in whole steps or the limit itself; 0 when none does. Needs grow with the value, and
+  /// nearly in a straight line: the line through what is known tells where to look, so a few looks do.
   private func most(
-    upTo limit: Int, step: Int, _ fits: (Int) throws(FootprintError) -> Bool
+    upTo limit: Int, step: Int, within usable: Int, _ needs: (Int) throws(FootprintError) -> Int
   ) throws(FootprintError) -> Int {
-    if try fits(limit) { return limit }
-    var low = 0
-    var high = (limit + step - 1) / step
+    var (high, highBytes) = ((limit + step - 1) / step, try needs(limit))
+    if highBytes <= usable { return limit }
+    guard high > 1 else { return 0 }
+    var (low, lowBytes) = (1, try needs(step))
+    if lowBytes > usable { return 0 }
+    var isGuess = true
     while low + 1 < high {
-      let middle = (low + high) / 2
-      if try fits(middle * step) { low = middle } else { high = middle }
+      let share = Double(usable - lowBytes) / Double(max(1, highBytes - lowBytes))
+      let guess = low + Int(Double(high - low) * min(1, share))
+      // Halves in turn, lest a crooked line be walked along in single steps.
+      let middle = isGuess ? min(max(guess, low + 1), high - 1) : (low + high) / 2
+      let bytes = try needs(middle * step)
+      if bytes <= usable { (low, lowBytes) = (middle, bytes) } else { (high, highBytes) = (middle, bytes) }
+      isGuess.toggle()
     }
     return low * step
   }

@@ -108,8 +108,8 @@ struct LlamaCppLaw: RuntimeLaw {
     let row = 4 * tokens
     let mask = maskBytes
     // Alive beside the wide tensors: the embeddings' input, the residual, its norm and the allocator's hole, which a
-    // quantized cache (its rotation comes before) or a fused projection closes.
-    let hasHole = request.keyFormat.kind != .packed && !model.hasFusedAttention
+    // quantized cache (its rotation comes before), one in F32 (its copies do) or a fused projection closes.
+    let hasHole = request.keyFormat.kind != .packed && request.keyFormat != .f32 && !model.hasFusedAttention
     let beside = Formula("rows", hasHole ? 4 : 3) * dimensions.width
     var moments: [(name: String, bytes: Formula)] = [
       ("logits", 4 * logitsRows * (dimensions.vocabulary + 2 * dimensions.width))
@@ -122,8 +122,11 @@ struct LlamaCppLaw: RuntimeLaw {
       // expert was first.
       let inner = experts.used * experts.width
       let down = experts.used * dimensions.width
-      let fits = (down.value ?? .max) <= ((2 * inner).value ?? 0) && !experts.hasShared
-      moments.append(("experts", row * (fits ? 3 * inner + beside : 3 * inner + down + beside) + mask))
+      let fits = (down.value ?? .max) <= ((2 * inner).value ?? 0)
+      // Where it does not fit, the holes of rows stay open as well.
+      let rows = fits || experts.hasShared || request.keyFormat == .f32 ? beside : Formula("rows", 5) * dimensions.width
+      moments.append(
+        ("experts", row * (fits && !experts.hasShared ? 3 * inner + rows : 3 * inner + down + rows) + mask))
     }
     moments.append(try attention(dimensions, row: row, mask: mask))
     var largest = try FootprintItem(.compute, "compute buffer, while computing \(moments[0].name)", moments[0].bytes)

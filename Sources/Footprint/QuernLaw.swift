@@ -56,10 +56,19 @@ struct QuernLaw: RuntimeLaw {
   }
 
   func buffers() throws(FootprintError) -> [FootprintItem] {
+    try cacheItems() + computeItems() + (isBesideHost ? [] : programItems())
+  }
+
+  func hostItems() throws(FootprintError) -> [FootprintItem] { isBesideHost ? try programItems() : [] }
+
+  /// A device with memory of its own, or a budget for the model alone: the program is no part of that.
+  private var isBesideHost: Bool { request.device.map { !$0.isUnified } ?? false }
+
+  private func programItems() throws(FootprintError) -> [FootprintItem] {
     let program = try FootprintItem(.overhead, "program and threads", Formula("bytes", programBytes))
     let vocabulary = try model.input("vocabulary", "vocab_size")
     let tokenizer = try FootprintItem(.overhead, "tokenizer", vocabulary * Formula("bytes per token", tokenizerBytes))
-    return try cacheItems() + computeItems() + [program, tokenizer]
+    return [program, tokenizer]
   }
 
   /// As Buffer allocates: from the heap, with a tail of 64 bytes that vector loads may touch, or whole pages.

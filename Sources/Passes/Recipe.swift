@@ -1,4 +1,4 @@
-import Bytes
+public import Bytes
 public import Catalog
 public import IR
 
@@ -48,6 +48,9 @@ public struct Recipe: Sendable {
     self.rules = rules
     self.roles = roles
   }
+
+  /// Whether some recipe may pack the matrix: routers, positions and the like stay as they are.
+  public func allowsPacking(_ name: ByteString) -> Bool { roles.allowsPacking(name) }
 
   /// - Parameters:
   ///   - overrides: patterns over canonical names with the format they demand; the first match wins over the recipe.

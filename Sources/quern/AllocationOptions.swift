@@ -40,28 +40,10 @@ struct AllocationOptions: ParsableArguments {
   /// The plan with formats chosen by measured sensitivity where no --tensor decides.
   /// - Parameter fixedBytes: of the file besides its tensors.
   func allocate(
-    _ plan: QuantizationPlan, for opened: OpenedModel, windows: [[Int]], fisher: Fisher?, overrides: [FormatOverride],
-    fixedBytes: Int, processor: Processor, isQuiet: Bool
+    _ plan: QuantizationPlan, after text: CalibrationText, overrides: [FormatOverride], fixedBytes: Int,
+    processor: Processor, isQuiet: Bool
   ) throws -> QuantizationPlan {
-    let count = max(1, min(windows.count, sensitivityTokens / max(1, windows[0].count)))
-    let progress = Progress(
-      "sensitivity", total: opened.model.hyperparameters.integer("block_count") ?? 0, unit: .blocks, isShown: !isQuiet)
-    let measured: [TensorChoices]
-    let (model, graph) = (opened.model, opened.architecture.graph)
-    do {
-      if let fisher {
-        measured = try SensitivityEstimator(
-          model, graph: graph, windows: windows, count: count, fisher: fisher, settings: FeedbackSettings(),
-          processor: processor
-        ).run { _ in progress.advance(1) }
-      } else {
-        measured = try ProbedSensitivity(
-          model, graph: graph, windows: (0..<count).map { windows[$0 * windows.count / count] },
-          settings: FeedbackSettings(), processor: processor
-        ).run { _ in progress.advance(1) }
-      }
-    } catch { throw ConversionError.calibration(path: opened.checkpoint.path, error) }
-    progress.finish()
+    guard let measured = try text.choices(tokens: sensitivityTokens, processor, isQuiet: isQuiet) else { return plan }
     // What the recipe keeps as floats, routers for one, stays so.
     let packed = Set(plan.steps.filter { $0.to.kind == .packed }.map(\.name))
     let free = measured.filter { tensor in

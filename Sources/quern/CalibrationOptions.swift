@@ -73,7 +73,9 @@ struct CalibrationOptions: ParsableArguments {
   }
 
   /// The gradient's covariances where they can be had, from as many windows at a time as fit the memory set aside.
-  func fisher(_ opened: OpenedModel, _ windows: [[Int]], _ processor: Processor, isQuiet: Bool) throws -> Fisher? {
+  private func fisher(
+    _ opened: OpenedModel, _ windows: [[Int]], _ processor: Processor, isQuiet: Bool
+  ) throws -> Fisher? {
     guard fisherMegabytes > 0, let context = windows.first?.count,
       FisherEstimator.supports(opened.model, graph: opened.architecture.graph)
     else { return nil }
@@ -97,8 +99,16 @@ struct CalibrationOptions: ParsableArguments {
     }
   }
 
+  /// The model after it has read its windows; its gradient takes a while.
+  func text(
+    _ opened: OpenedModel, _ windows: [[Int]], _ processor: Processor, isQuiet: Bool
+  ) throws -> CalibrationText {
+    CalibrationText(
+      opened: opened, windows: windows, fisher: try fisher(opened, windows, processor, isQuiet: isQuiet))
+  }
+
   func quantizer(
-    _ opened: OpenedModel, plan: QuantizationPlan, windows: [[Int]], fisher: Fisher?, processor: Processor
+    _ text: CalibrationText, plan: QuantizationPlan, processor: Processor
   ) throws -> any ModelQuantizer {
     var settings = FeedbackSettings()
     settings.damping = damping
@@ -109,8 +119,8 @@ struct CalibrationOptions: ParsableArguments {
     settings.scalesActivations = activationScaling
     do {
       return try makeModelQuantizer(
-        opened.model, graph: opened.architecture.graph, plan: plan, windows: windows, fisher: fisher,
-        settings: settings, processor: processor)
-    } catch { throw ConversionError.calibration(path: opened.checkpoint.path, error) }
+        text.opened.model, graph: text.opened.architecture.graph, plan: plan, windows: text.windows,
+        fisher: text.fisher, settings: settings, processor: processor)
+    } catch { throw ConversionError.calibration(path: text.opened.checkpoint.path, error) }
   }
 }

@@ -32,7 +32,11 @@ struct MemoryOptions: ParsableArguments {
     help: ArgumentHelp("A device it should fit, such as 'RTX 3060'; several may be given, or all.", valueName: "name"))
   var device: [String] = []
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("Memory that it should fit: 6GB, 8GiB.", valueName: "size"))
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "Memory that weights, KV cache and buffers should fit: 6GB, 8GiB. A GPU's driver counts, quern itself does not.",
+      valueName: "size"))
   var vram: String?
 
   @Option(
@@ -104,8 +108,7 @@ struct MemoryOptions: ParsableArguments {
       devices.append(found)
     }
     if let vram, let budget, !isBudgetUsed {
-      devices.append(
-        Device(name: "--vram \(vram)", kind: profile == "quern" ? "host" : "budget", usableBytes: budget))
+      devices.append(Device(name: "--vram \(vram)", kind: "budget", usableBytes: budget))
     }
     if devices.isEmpty, let bytes = Environment.availableMemoryBytes {
       devices.append(Device(name: "this machine, now", usableBytes: bytes))
@@ -113,11 +116,9 @@ struct MemoryOptions: ParsableArguments {
     return devices
   }
 
-  /// Plans for fits, with the host of what is divided.
-  func planner(_ shape: ModelShape, _ request: FootprintRequest) throws -> FitPlanner {
-    try usage { () throws(FootprintError) in
-      try FitPlanner(shape, request, host: try DeviceCatalog().device(named: host))
-    }
+  /// Whose memory takes what a device has no room for.
+  func hostDevice() throws -> Device {
+    try usage { () throws(FootprintError) in try DeviceCatalog().device(named: host) }
   }
 }
 

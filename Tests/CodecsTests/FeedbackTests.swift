@@ -63,7 +63,7 @@ extension Processor {
 
 @Suite struct FeedbackTests {
   static let formats: [BlockFormat] = [
-    .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_NL, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_XS,
+    .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .iq4_NL, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_XS, .q2_0,
   ]
 
   @Test("costs far less than rounding each weight alone; the cost it states is the true one", arguments: formats)

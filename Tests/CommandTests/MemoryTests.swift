@@ -67,28 +67,6 @@ import Testing
     #expect(try weights([kjv.string, "--recipe", recipe]) == counted)
   }
 
-  @Test("a budget is kept, and a larger one gives every matrix at least as many bits")
-  func budgets() throws {
-    let scratch = Scratch()
-    var previous = 0.0
-    for budget in [34, 35, 38, 42, 48] {
-      let target = scratch.path.appending("\(budget).gguf").string
-      let written = try Quern.run([
-        "fit", kjv.string, "--vram", "\(budget)MB", "--context", "512", "-o", target, "--json",
-      ])
-      #expect(written.status == 0, "\(written.errors)")
-      let bits = try #require(written.json()["bitsPerWeight"]?.double)
-      #expect(bits >= previous)
-      previous = bits
-      let memory = try Quern.run(["memory", target, "--context", "512", "--json"]).json()
-      #expect(try #require(memory["totalBytes"]?.int) <= budget * 1_000_000)
-    }
-    #expect(previous > 15)
-    try expectFailure(
-      ["fit", kjv.string, "--vram", "25MB", "--context", "512", "-o", scratch.path.appending("none.gguf").string],
-      status: 3, words: ["nothing fits", "needs"], keeping: scratch.path)
-  }
-
   @Test(
     "unknown names are refused with the nearest",
     arguments: [

@@ -104,6 +104,21 @@ import Testing
   }
 
   @Test(
+    "the program counts where it lives: beside a device with memory of its own, in the host's",
+    arguments: [("host", true), ("apple", true), ("consumer", false), ("budget", false)])
+  func program(kind: String, counts: Bool) throws {
+    let model = try shape(Configurations.llama3)
+    var request = FootprintRequest(context: 4096)
+    let bare = try Footprint(of: model, for: request)
+    request.device = Device(name: kind, kind: kind, usableBytes: 1 << 34)
+    let footprint = try Footprint(of: model, for: request)
+    #expect(bare.overheadBytes > 20_000_000 && bare.hostItems.isEmpty)
+    #expect(footprint.overheadBytes == (counts ? bare.overheadBytes : 0))
+    #expect(footprint.hostBytes == (counts ? 0 : bare.overheadBytes))
+    #expect(footprint.totalBytes + footprint.hostBytes == bare.totalBytes)
+  }
+
+  @Test(
     "impossible requests are refused by name",
     arguments: [
       FootprintRequest(context: 0), FootprintRequest(context: 1 << 40), FootprintRequest(context: 512, batch: 0),
@@ -150,6 +165,34 @@ import Testing
     request.profile = try RuntimeProfile.named("llama-server")
     // Feed-forward is the widest moment then.
     #expect(try Footprint(of: model, for: request).computeBytes == 4 * 512 * (3 * 1536 + 4 * 576) + 2 * 512 * 4096)
+  }
+
+  @Test(
+    "llama-server's compute buffer, as libllama tells it with as many outputs as sequences (MiB)",
+    arguments: [
+      // width, feed-forward, heads, heads of keys, experts of width 768; ctx 4096 except where packed
+      (8192, 28672, 64, 8, 0, BlockFormat.f32, 4096, 220.01), (4096, 14336, 32, 8, 0, .f32, 4096, 112.01),
+      (4096, 14336, 32, 8, 0, .f16, 4096, 120.01), (2048, 6144, 32, 4, 128, .f16, 4096, 92.01),
+      (2048, 6144, 32, 4, 128, .f32, 4096, 84.51), (2048, 6144, 32, 4, 128, .q8_0, 32768, 120.09),
+      (2048, 6144, 32, 4, 128, .q4_0, 8192, 96.09),
+    ])
+  func serverBuffers(
+    width: Int, feedForward: Int, heads: Int, keyHeads: Int, experts: Int, cache: BlockFormat, context: Int,
+    mebibytes: Double
+  ) throws {
+    let head = 128
+    var model = try shape(
+      """
+      {"model_type": "\(experts > 0 ? "qwen3_moe" : "llama")", "hidden_size": \(width), "num_hidden_layers": 4,
+       "num_attention_heads": \(heads), "num_key_value_heads": \(keyHeads), "head_dim": \(head),
+       "intermediate_size": \(feedForward), "vocab_size": 32000, "max_position_embeddings": 131072,
+       "num_experts": \(experts), "num_experts_per_tok": 8, "moe_intermediate_size": 768}
+      """)
+    model = model.formatted(as: pure(.f16))
+    let request = FootprintRequest(
+      context: context, keyFormat: cache, valueFormat: cache, profile: try RuntimeProfile.named("llama-server"))
+    let ours = Double(try Footprint(of: model, for: request).computeBytes) / 1_048_576
+    #expect(abs(ours / mebibytes - 1) < 0.01, "\(ours)")
   }
 
   @Test(

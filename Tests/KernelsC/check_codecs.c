@@ -8,7 +8,7 @@ static const char *typeName(size_t type) {
       "f32",     "f16",    "q4_0",    "q4_1",    "4",     "5",      "q5_0", "q5_1",    "q8_0",   "q8_1", "q2_k",
       "q3_k",    "q4_k",   "q5_k",    "q6_k",    "q8_k",  "iq2_xxs", "iq2_xs", "iq3_xxs", "iq1_s", "iq4_nl", "iq3_s",
       "iq2_s",   "iq4_xs", "i8",      "i16",     "i32",   "i64",    "f64",  "iq1_m",   "bf16",   "31",   "32",
-      "33",      "tq1_0",  "tq2_0",   "36",      "37",    "38",     "mxfp4", "nvfp4",
+      "33",      "tq1_0",  "tq2_0",   "36",      "37",    "38",     "mxfp4", "nvfp4", "q1_0", "q2_0",
       [QUERN_TYPE_F8_E4M3] = "f8_e4m3", [QUERN_TYPE_F8_E5M2] = "f8_e5m2", [QUERN_TYPE_U8] = "u8",
       [QUERN_TYPE_U16] = "u16", [QUERN_TYPE_U32] = "u32", [QUERN_TYPE_U64] = "u64", [QUERN_TYPE_BOOL] = "bool",
   };

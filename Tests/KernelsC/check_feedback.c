@@ -8,7 +8,7 @@ static void checkFeedbackType(const contest *c, size_t type) {
   size_t blockBytes = c->table->codecs->rows[type].bytes_per_block;
   startFunction(c, "feedback of type %zu", type);
   for (size_t step = 0; step < 12; step++) {
-    size_t rows = rowCounts[step % 6], columns = blockLength == 256 ? 256 : 32 * (1 + step % 3), sweeps = step % 3;
+    size_t rows = rowCounts[step % 6], columns = blockLength == 256 ? 256 : blockLength * (1 + step % 3), sweeps = step % 3;
     pattern kind = step % 4 == 0 ? patternNormal : step % 4 == 1 ? patternOutliers : step % 4 == 2 ? patternZeros : patternSpecials;
     startCase("%s, %zu rows of %zu, %zu sweeps", patternNames[kind], rows, columns, sweeps);
     size_t panels = columns / 32, rowBytes = columns / blockLength * blockBytes;

@@ -10,6 +10,14 @@ extension ReferenceCodec {
     ReferenceCodec(.q2_0) { bytes in
       let d = bytes.half(at: 0)
       return (0..<64).map { Float(Int(bytes[2 + $0 / 4] >> UInt8(2 * ($0 % 4)) & 3) - 1) * d }
+    } encode: { values in
+      // The largest magnitude is code 1, so code 2 has no use.
+      let d = values.reduce(0) { max($0, abs($1)) }
+      let inverse = d > 0 ? 1 / d : 0
+      let codes = values.map { truncated(($0 * inverse).rounded(.toNearestOrAwayFromZero) + 1, to: 0...3) }
+      var bytes: [UInt8] = []
+      bytes.append(half: d)
+      return bytes + (0..<16).map { byte in (0..<4).reduce(0) { $0 | UInt8(codes[4 * byte + $1] << (2 * $1)) } }
     },
     ReferenceCodec(.tq2_0) { bytes in
       let d = bytes.half(at: 64)

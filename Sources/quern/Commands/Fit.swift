@@ -10,11 +10,14 @@ struct Fit: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Quantize a model as little as a device's memory allows.",
     discussion: """
-      Counts weights, KV cache and buffers, gives every matrix as many bits as the budget has, first where they mend \
-      most, and writes the model. --recipes keeps to one recipe for all. --dry-run writes nothing and shows what every \
-      recipe would need.
+      Gives every matrix as many bits as the budget has, first where they mend most, and writes the model. What counts \
+      is weights, KV cache and buffers; on a GPU its driver too; on a processor's own memory (a CPU or an Apple chip as \
+      --device, or this machine when nothing is named) the program and its tokenizer. --calibrate measures where bits \
+      mend most on a text, and writes with error feedback. --recipes keeps to one recipe for all. --dry-run writes \
+      nothing and shows what every recipe would need.
 
         quern fit ./SmolLM2-135M --vram 150MB --context 2048 -o fitted.gguf
+        quern fit ./SmolLM2-135M --vram 80MB --context 512 --calibrate text.txt -o fitted.gguf
         quern fit model.gguf --device "RTX 3060" --profile llama.cpp --context 8192 --dry-run
       """)
 
@@ -30,14 +33,9 @@ struct Fit: ParsableCommand {
   @Flag(help: "Only whole recipes; no plan of its own for each matrix.")
   var recipes = false
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup(title: "Calibration") var calibration: CalibrationOptions
 
-  private struct Candidate {
-    let name: String
-    let plan: QuantizationPlan
-    let bitsPerWeight: Double
-    let fit: DeviceFit
-  }
+  @OptionGroup var common: CommonOptions
 
   func run() throws {
     let described = try DescribedModel(model, common)
@@ -53,84 +51,65 @@ struct Fit: ParsableCommand {
     }
     let processor = try common.processor()
     let stored = described.shape
-    var request = try memory.request(for: stored)
-    if dryRun {
-      var results: [(Device, [Candidate], Candidate?)] = []
-      for device in devices {
-        request.device = device
-        let candidates = try candidates(described.model, stored, request, device, processor.kernels)
-        results.append((device, candidates, Self.best(of: candidates)))
-      }
-      return show(results)
+    let request = try memory.request(for: stored)
+    var candidates = try FitCandidates(
+      described.model, stored, request, profile: profile, host: try memory.hostDevice(),
+      allocator: recipes ? nil : try allocator(described.model, processor), isCalibrated: calibration.text != nil)
+    if !dryRun {
+      // Mistakes, and that nothing fits, are told before the model reads a text.
+      _ = (try output.container(), try output.maximumShardBytes())
+      let plain = try candidates.all(on: device)
+      guard FitCandidates.best(of: plain) != nil else { throw Self.nothingFits(device, plain) }
     }
-    request.device = device
-    let candidates = try candidates(described.model, stored, request, device, processor.kernels)
-    guard let best = Self.best(of: candidates) else {
-      let least = candidates.min { $0.fit.footprint.totalBytes < $1.fit.footprint.totalBytes }
-      throw ThresholdError(
-        description: "nothing fits \(device.name)"
-          + (least.map {
-            ": the smallest (\($0.name)) needs \(Format.bytes($0.fit.footprint.totalBytes)) of \(Format.bytes($0.fit.usableBytes)) (\(Self.parts(of: $0.fit.footprint))), and "
-              + ($0.fit.maxContext > 0 ? "would fit with --context \($0.fit.maxContext)" : "no context is short enough")
-          } ?? ""))
+    let opened = try dryRun && calibration.text == nil ? nil : OpenedModel(.init(model), common)
+    let text = try opened.flatMap { opened in
+      try calibration.windows(opened).map { try calibration.text(opened, $0, processor, isQuiet: common.json) }
     }
-    if !common.json { print(text(best, of: stored) + "\n") }
-    let opened = try OpenedModel(.init(model), common)
+    if !recipes { candidates.measured = try text?.choices(processor, isQuiet: common.json) }
+    let results = try devices.map { device in
+      let found = try candidates.all(on: device)
+      return (device: device, candidates: found, best: FitCandidates.best(of: found))
+    }
+    if dryRun { return show(results) }
+    guard let best = results[0].best, let opened else { throw Self.nothingFits(device, results[0].candidates) }
+    if !common.json { print(self.text(best, of: stored) + "\n") }
+    let quantizer = try text.map { try calibration.quantizer($0, plan: best.plan, processor: processor) }
     let job = try ConversionJob(
       opened, plan: best.plan, ggufFileType: best.plan.ggufFileType, container: output.container(),
-      kernels: processor.kernels)
-    try output.perform(job, label: "fit", processor: processor, asJSON: common.json)
+      calibrated: quantizer?.encodedNames ?? [], kernels: processor.kernels)
+    try output.perform(job, label: "fit", calibration: quantizer, processor: processor, asJSON: common.json)
   }
 
-  /// Whole recipes, and unless refused a plan with a format for each matrix; most bits first.
-  private func candidates(
-    _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device, _ kernels: Kernels
-  ) throws -> [Candidate] {
-    var result = try whole(model, stored, request, device)
-    if !recipes, let mixed = try mixed(model, stored, request, device, kernels) {
-      result.append(mixed)
-      result.sort { $0.bitsPerWeight > $1.bitsPerWeight }
+  private func allocator(_ model: Model, _ processor: Processor) throws -> BudgetAllocator {
+    let recipe = try RecipeBook()["q8_0"]
+    return BudgetAllocator(model, runtime: memory.profile, kernels: processor.kernels) {
+      recipe?.allowsPacking($0) == false
     }
-    return result
   }
 
-  private static func best(of candidates: [Candidate]) -> Candidate? {
-    candidates.first { $0.name == Self.mixedName && $0.fit.fits } ?? candidates.first { $0.fit.fits }
-  }
-
-  private static let mixedName = "per matrix"
-
-  /// A plan with a format for each matrix; the smallest there is when none fits.
-  private func mixed(
-    _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device, _ kernels: Kernels
-  ) throws -> Candidate? {
-    let fit = { (plan: QuantizationPlan) throws -> DeviceFit? in
-      let shape = stored.formatted(by: plan)
-      let planner = try memory.planner(shape, request)
-      return try usage { () throws(FootprintError) in try planner.fit(on: device) }
+  private static func nothingFits(_ device: Device, _ found: [FitCandidates.Candidate]) -> ThresholdError {
+    var text = "nothing fits \(device.name)"
+    if let least = found.min(by: { $0.fit.footprint.totalBytes < $1.fit.footprint.totalBytes }) {
+      let (footprint, fit) = (least.fit.footprint, least.fit)
+      text +=
+        ": the smallest (\(least.name)) needs \(Format.bytes(footprint.totalBytes)) of "
+        + "\(Format.bytes(fit.usableBytes)) (\(parts(of: footprint))), and "
+        + (fit.maxContext > 0 ? "would fit with --context \(fit.maxContext)" : "no context is short enough")
     }
-    let usable = try fit(.widenedVectors(of: model))?.usableBytes ?? 0
-    let allocator = BudgetAllocator(model, runtime: memory.profile, kernels: kernels)
-    let plan = try allocator.plan { plan in
-      let shape = stored.formatted(by: plan)
-      return usable - (try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }).totalBytes
-    }
-    guard let result = try fit(plan) else { return nil }
-    return Candidate(
-      name: Self.mixedName, plan: plan,
-      bitsPerWeight: stored.formatted(by: plan).bitsPerWeight, fit: result)
+    return ThresholdError(description: text)
   }
 
+  /// What counts, part by part.
   private static func parts(of footprint: Footprint) -> String {
-    let parts: [(String, Int)] = [
+    var parts: [(String, Int)] = [
       ("weights", footprint.weightsBytes), ("KV cache", footprint.kvCacheBytes), ("buffers", footprint.computeBytes),
-      ("program and tokenizer", footprint.overheadBytes),
     ]
+    parts += footprint.items.filter { $0.part == .overhead }.map { ($0.name, $0.bytes) }
     return parts.filter { $0.1 > 0 }.map { "\($0.0) \(Format.bytes($0.1))" }.joined(separator: ", ")
   }
 
   /// What was chosen, and what was given up for it.
-  private func text(_ best: Candidate, of stored: ModelShape) -> String {
+  private func text(_ best: FitCandidates.Candidate, of stored: ModelShape) -> String {
     var table = Table([
       .init(title: "type"), .init(title: "tensors", alignsRight: true), .init(title: "weights", alignsRight: true),
       .init(title: "which", isFlexible: true),
@@ -155,34 +134,19 @@ struct Fit: ParsableCommand {
       "\(Format.fixed(best.bitsPerWeight, 2)) of \(Format.fixed(stored.bitsPerWeight, 2)) bits per weight"
     let total = "\(Format.bytes(footprint.totalBytes)) of \(Format.bytes(best.fit.usableBytes))"
     let context = "\(Format.grouped(footprint.context)) tokens of context"
-    let lines = Format.wrapped(
+    var lines = Format.wrapped(
       "\(best.name): \(bitsPerWeight), \(total) with \(context) (\(Self.parts(of: footprint)))")
+    if !footprint.hostItems.isEmpty {
+      let beside = footprint.hostItems.map { "\($0.name) \(Format.bytes($0.bytes))" }.joined(separator: ", ")
+      lines += Format.wrapped("In the host's memory, not counted: \(beside)")
+    }
     return (lines + ["", table.text(), "", "What that costs: quern verify \(model) OUT --text FILE"]).joined(
       separator: "\n")
   }
 
-  /// Every recipe that does not widen the model, most bits first.
-  private func whole(
-    _ model: Model, _ stored: ModelShape, _ request: FootprintRequest, _ device: Device
-  ) throws -> [Candidate] {
-    var candidates: [Candidate] = []
-    for recipe in try RecipeBook().recipes where recipe.packing == nil {
-      // Ternary types ruin a model that was not trained for them.
-      guard ![BlockFormat.tq1_0, .tq2_0].contains(recipe.format) else { continue }
-      let plan = try recipe.plan(for: model)
-      let shape = stored.formatted(by: plan)
-      guard shape.bitsPerWeight <= stored.bitsPerWeight + 0.01 else { continue }
-      let planner = try memory.planner(shape, request)
-      let fit = try usage { () throws(FootprintError) in try planner.fit(on: device) }
-      guard let fit else { continue }
-      candidates.append(
-        Candidate(
-          name: recipe.name, plan: plan, bitsPerWeight: shape.bitsPerWeight, fit: fit))
-    }
-    return candidates.sorted { $0.bitsPerWeight > $1.bitsPerWeight }
-  }
-
-  private func show(_ results: [(device: Device, candidates: [Candidate], best: Candidate?)]) {
+  private func show(
+    _ results: [(device: Device, candidates: [FitCandidates.Candidate], best: FitCandidates.Candidate?)]
+  ) {
     guard common.json else {
       for (number, result) in results.enumerated() {
         print(
@@ -192,7 +156,7 @@ struct Fit: ParsableCommand {
       return
     }
     let objects = results.map { result in
-      let plan = result.best?.name == Self.mixedName ? result.best?.plan.steps ?? [] : []
+      let plan = result.best?.name == FitCandidates.mixedName ? result.best?.plan.steps ?? [] : []
       return [
         "model": .text(model), "device": .text(result.device.name),
         "recipe": result.best.map { .text($0.name) } ?? .null,
@@ -206,7 +170,7 @@ struct Fit: ParsableCommand {
     printJSON(objects.count == 1 ? objects[0] : ["devices": .array(objects.map { .object($0) })])
   }
 
-  private static func json(_ candidate: Candidate) -> JSONObject {
+  private static func json(_ candidate: FitCandidates.Candidate) -> JSONObject {
     [
       "recipe": .text(candidate.name), "bitsPerWeight": .double(candidate.bitsPerWeight),
       "totalBytes": .integer(candidate.fit.footprint.totalBytes), "fits": .bool(candidate.fit.fits),
@@ -220,7 +184,9 @@ struct Fit: ParsableCommand {
     ]
   }
 
-  private static func table(_ candidates: [Candidate], _ best: Candidate?) -> String {
+  private static func table(
+    _ candidates: [FitCandidates.Candidate], _ best: FitCandidates.Candidate?
+  ) -> String {
     var table = Table([
       .init(title: ""), .init(title: "recipe"), .init(title: "bits", alignsRight: true),
       .init(title: "needs", alignsRight: true), .init(title: "to spare", alignsRight: true),

@@ -73,8 +73,9 @@ struct MemoryCommand: ParsableCommand {
     let devices = try memory.devices()
     if devices.count == 1 { request.device = devices[0] }
     let footprint = try usage { () throws(FootprintError) in try Footprint(of: shape, for: request) }
-    let planner = try memory.planner(shape, request)
+    let host = try memory.hostDevice()
     let fits = try usage { () throws(FootprintError) -> [DeviceFit] in
+      let planner = try FitPlanner(shape, request, host: host)
       var fits: [DeviceFit] = []
       for device in devices { if let fit = try planner.fit(on: device) { fits.append(fit) } }
       return fits

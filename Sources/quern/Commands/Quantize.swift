@@ -79,25 +79,19 @@ struct Quantize: ParsableCommand {
     if plan.packing != nil, allocation.isWanted {
       throw UsageError("\(plan.recipe ?? "this plan") has one type for all; --target-size is for GGUF's block types")
     }
-    var fisher: Fisher?
-    if let windows {
-      fisher = try calibration.fisher(opened, windows, processor, isQuiet: common.json)
-      if allocation.isWanted {
-        let draft = try ConversionJob(
-          opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(),
-          kernels: processor.kernels)
-        plan = try allocation.allocate(
-          plan, for: opened, windows: windows, fisher: fisher,
-          overrides: planning.overrides(for: opened.model, at: model, kernels: processor.kernels),
-          fixedBytes: draft.outputByteCount() - plan.byteCount, processor: processor, isQuiet: common.json)
-      }
+    let text = try windows.map { try calibration.text(opened, $0, processor, isQuiet: common.json) }
+    if let text, allocation.isWanted {
+      let draft = try ConversionJob(
+        opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(),
+        kernels: processor.kernels)
+      plan = try allocation.allocate(
+        plan, after: text,
+        overrides: planning.overrides(for: opened.model, at: model, kernels: processor.kernels),
+        fixedBytes: draft.outputByteCount() - plan.byteCount, processor: processor, isQuiet: common.json)
     }
     try planning.save(plan)
     if dryRun { return try show(plan, for: opened) }
-    var quantizer: (any ModelQuantizer)?
-    if let windows {
-      quantizer = try calibration.quantizer(opened, plan: plan, windows: windows, fisher: fisher, processor: processor)
-    }
+    let quantizer = try text.map { try calibration.quantizer($0, plan: plan, processor: processor) }
     let job = try ConversionJob(
       opened, plan: plan, ggufFileType: plan.ggufFileType, container: output.container(), importance: importance,
       calibrated: quantizer?.encodedNames ?? [], kernels: processor.kernels)
