@@ -48,6 +48,9 @@ public struct Sampler: Sendable {
     }
   }
 
+  /// Any of so many tokens, each as likely as another.
+  public mutating func pick(below count: Int) -> Int { min(count - 1, Int(uniform() * Double(count))) }
+
   /// SplitMix64 (Steele et al. 2014): in [0, 1).
   private mutating func uniform() -> Double {
     state &+= 0x9E37_79B9_7F4A_7C15

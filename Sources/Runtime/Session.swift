@@ -68,6 +68,9 @@ public final class Session {
       ? min(batch, capacity) : capacity
   }
 
+  /// Tokens that logits are computed of.
+  public var vocabularySize: Int { head.weights.rows }
+
   /// Bytes that a session of this capacity allocates; a float, for a capacity may be absurd.
   /// `source`: tokens of an encoder–decoder's source.
   public static func byteCount(for transformer: Transformer, capacity: Int, source: Int = 0) -> Double {

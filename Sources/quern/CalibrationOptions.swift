@@ -16,9 +16,13 @@ struct CalibrationOptions: ParsableArguments {
   @Option(
     name: .customLong("calibrate"),
     help: ArgumentHelp(
-      "A UTF-8 text like what the model will read: rounding errors are fed forward (GPTQ) by what its layers see.",
+      "A UTF-8 text like what the model will read: rounding errors are fed forward (GPTQ) by what its layers see. "
+        + "'self': what the model writes by itself, where no text is at hand.",
       valueName: "text"))
   var text: FilePath?
+
+  /// The model has to write what it reads.
+  var isOwnText: Bool { text == "self" }
 
   @Option(
     help: ArgumentHelp(
@@ -26,8 +30,8 @@ struct CalibrationOptions: ParsableArguments {
       valueName: "method"))
   var method: Method = .sequential
 
-  @Option(help: "Tokens of the text to use, spread over all of it.")
-  var calibrationTokens = 32768
+  @Option(help: "Tokens of the text to use, spread over all of it (default: 32768, or 12288 that the model writes).")
+  var calibrationTokens: Int?
 
   @Option(help: "Tokens per calibration window (default: the model's own context, at most 512).")
   var calibrationContext: Int?
@@ -55,7 +59,7 @@ struct CalibrationOptions: ParsableArguments {
   var activationScaling = false
 
   func validate() throws {
-    if calibrationTokens < 8 {
+    if let calibrationTokens, calibrationTokens < 8 {
       throw ValidationError("--calibration-tokens takes at least 8, not \(calibrationTokens)")
     }
     if let calibrationContext, calibrationContext < 8 {
@@ -64,12 +68,33 @@ struct CalibrationOptions: ParsableArguments {
     if !(damping > 0 && damping < 10) { throw ValidationError("--damping takes more than 0, not \(damping)") }
   }
 
-  /// The text's windows, as many as were asked for, evenly spread.
+  /// The text's windows, as many as were asked for, evenly spread; nil without a text, or where the model writes it.
   func windows(_ opened: OpenedModel) throws -> [[Int]]? {
-    guard let text else { return nil }
+    guard let text, !isOwnText else { return nil }
     let all = try opened.windows(of: text, context: calibrationContext, option: "--calibration-context")
-    let wanted = min(all.count, max(1, calibrationTokens / all.context))
+    let wanted = min(all.count, max(1, (calibrationTokens ?? 32768) / all.context))
     return (0..<wanted).map { all[$0 * all.count / wanted] }
+  }
+
+  /// The windows that the model writes, where it is to: this takes minutes.
+  func ownText(_ opened: OpenedModel, _ processor: Processor, isQuiet: Bool) throws -> [[Int]]? {
+    guard isOwnText else { return nil }
+    guard opened.architecture.graph.kind == .decoder else {
+      throw UsageError("only decoders write a text of their own: give --calibrate a text")
+    }
+    let context = calibrationContext ?? min(opened.model.hyperparameters.integer("context_length") ?? 512, 512)
+    guard context >= 8 else {
+      throw UsageError("the model's context of \(context) is too short; give --calibration-context")
+    }
+    let running = try RunningModel(opened, arithmetic: .fast, processor: processor, isQuiet: isQuiet)
+    let count = max(1, (calibrationTokens ?? 12288) / context)
+    let progress = Progress("writing", total: count * context, unit: .tokens, isShown: !isQuiet)
+    let text = OwnText(running.transformer, context: context, beginning: opened.model.tokenizer?.bosID)
+    do {
+      let windows = try text.windows(count) { progress.advance($0) }
+      progress.finish()
+      return windows
+    } catch { throw ConversionError.calibration(path: opened.checkpoint.path, .runtime(error)) }
   }
 
   /// The gradient's covariances where they can be had, from as many windows at a time as fit the memory set aside.

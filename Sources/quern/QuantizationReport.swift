@@ -84,7 +84,9 @@ struct QuantizationReport {
   private func calibrationRecord() throws(FileError) -> JSONValue {
     if let calibration, let text = calibration.text, let windows {
       return .object([
-        "text": try FileDigests(of: [text]).rows().first ?? .null, "method": .text(calibration.method.rawValue),
+        "text": calibration.isOwnText
+          ? .object(["name": .text("self")]) : try FileDigests(of: [text]).rows().first ?? .null,
+        "method": .text(calibration.method.rawValue),
         "windows": .integer(windows.count), "tokensPerWindow": .integer(windows.first?.count ?? 0),
       ])
     }

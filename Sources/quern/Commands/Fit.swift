@@ -63,7 +63,8 @@ struct Fit: ParsableCommand {
     }
     let opened = try dryRun && calibration.text == nil ? nil : OpenedModel(.init(model), common)
     let text = try opened.flatMap { opened in
-      try calibration.windows(opened).map { try calibration.text(opened, $0, processor, isQuiet: common.json) }
+      let windows = try calibration.windows(opened) ?? calibration.ownText(opened, processor, isQuiet: common.json)
+      return try windows.map { try calibration.text(opened, $0, processor, isQuiet: common.json) }
     }
     if !recipes { candidates.measured = try text?.choices(processor, isQuiet: common.json) }
     let results = try devices.map { device in

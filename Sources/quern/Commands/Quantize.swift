@@ -56,17 +56,18 @@ struct Quantize: ParsableCommand {
     // Mistakes in the call are told before a model is opened.
     _ = try planning.chosenRecipe()
     let opened = try OpenedModel(model, common)
-    let windows = try calibration.windows(opened)
+    var windows = try calibration.windows(opened)
     // A text that is missing is told before the work, not after it.
     let verification = try verificationText.map {
       try opened.windows(of: $0, context: calibration.calibrationContext, option: "--calibration-context")
     }
-    if allocation.isWanted, windows == nil {
+    let isCalibrated = calibration.text != nil
+    if allocation.isWanted, !isCalibrated {
       throw UsageError("to choose types by what they lose, the model must read something: add --calibrate TEXT")
     }
     var plan = try planning.plan(
-      for: opened.model, at: model, isCalibrated: importance != nil || windows != nil, kernels: processor.kernels)
-    if let packing = plan.packing, windows != nil,
+      for: opened.model, at: model, isCalibrated: importance != nil || isCalibrated, kernels: processor.kernels)
+    if let packing = plan.packing, isCalibrated,
       !plan.steps.contains(where: { $0.isPacked && packing.grid(for: $0.shape, scaleFormat: .f16) != nil })
     {
       throw UsageError("\(packing.label) has no error feedback; leave --calibrate out")
@@ -79,6 +80,7 @@ struct Quantize: ParsableCommand {
     if plan.packing != nil, allocation.isWanted {
       throw UsageError("\(plan.recipe ?? "this plan") has one type for all; --target-size is for GGUF's block types")
     }
+    windows = try windows ?? calibration.ownText(opened, processor, isQuiet: common.json)
     let text = try windows.map { try calibration.text(opened, $0, processor, isQuiet: common.json) }
     if let text, allocation.isWanted {
       let draft = try ConversionJob(
