@@ -1,7 +1,6 @@
-// The key–value cache and attention over it.
+// Attention over the key–value cache.
 #pragma once
-#include "half.inc.h"
-#include "rows.inc.h"
+#include "cache.inc.h"
 #include "tiles_float.inc.h"
 
 enum {
@@ -22,42 +21,6 @@ typedef struct attention_scratch {
 } attention_scratch;
 _Static_assert(sizeof(attention_scratch) <= QUERN_SCRATCH_BYTES, "the scratch area is too small");
 
-INLINE size_t element_bytes(quern_cache_element element) { return element == QUERN_CACHE_F32 ? 4 : 2; }
-INLINE size_t padded(size_t dim) { return (dim + 15) / 16 * 16; }
-INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
-INLINE size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
-INLINE f32x16 cache_load(const void *base, size_t at, quern_cache_element element) {
-  if (element == QUERN_CACHE_F32) return f32x16_load((const float *)base + at);
-  return f32x16_from_half(u16x16_load((const uint16_t *)base + at));
-}
-
-static void append(const void *arguments, size_t index, void *scratch) {
-  (void)scratch;
-  const quern_append *p = arguments;
-  const quern_cache *c = &p->cache;
-  size_t head = index, valueStride = padded(c->valueDim);
-  for (size_t t = 0; t < p->tokens; t++) {
-    size_t position = p->position + t;
-    const float *k = p->k + t * p->kStride + head * c->keyDim, *v = p->v + t * p->vStride + head * c->valueDim;
-    size_t keysAt = (head * c->capacity + position / 16 * 16) * c->keyDim + position % 16;
-    size_t valuesAt = (head * c->capacity + position) * valueStride;
-    if (c->element == QUERN_CACHE_F32) {
-      float *keys = (float *)c->keys + keysAt;
-      for (size_t d = 0; d < c->keyDim; d++) keys[d * 16] = k[d];
-      memcpy((float *)c->values + valuesAt, v, c->valueDim * sizeof *v);
-    } else {
-      uint16_t *keys = (uint16_t *)c->keys + keysAt, *values = (uint16_t *)c->values + valuesAt;
-      for (size_t d = 0; d < c->keyDim; d += 16) {
-        u16x16 h = half_from_f32x16(f32x16_load_upto(k + d, c->keyDim - d));
-        for (size_t i = 0; i < 16 && d + i < c->keyDim; i++) keys[(d + i) * 16] = h[i];
-      }
-      for (size_t d = 0; d < c->valueDim; d += 16)
-        u16x16_store(values + d, half_from_f32x16(f32x16_load_upto(v + d, c->valueDim - d)));
-    }
-  }
-}
-
 // Keys a query sees: lo ..< hi.
 typedef struct key_range { size_t lo, hi; } key_range;
 INLINE key_range visible(const quern_attention *p, size_t token) {
@@ -76,21 +39,31 @@ typedef struct chunk_view {
   size_t keyDim, valueStride;
 } chunk_view;
 
-// The keys from ..< to of a chunk are read. Values that are read once are converted as they are read.
+// The keys from ..< to of a chunk are read. F16 values that are read once are converted as they are read.
 static chunk_view view_chunk(const quern_cache *c, size_t head, size_t chunk, size_t from, size_t to, int once,
                              attention_scratch *s) {
-  size_t stride = padded(c->valueDim), keysAt = (head * c->capacity + chunk) * c->keyDim;
-  size_t valuesAt = (head * c->capacity + chunk) * stride, bytes = element_bytes(c->element);
-  chunk_view v = {(const float *)c->keys + keysAt, (const char *)c->values + valuesAt * bytes, c->element, c->keyDim,
-                  stride};
+  size_t stride = padded(c->valueDim), panelFloats = 16 * c->keyDim;
+  chunk_view v = {(const float *)keys_at(c, head, chunk), values_at(c, head, chunk), c->element, c->keyDim, stride};
   if (c->element == QUERN_CACHE_F32) return v;
   v.keys = s->keys;
-  for (size_t i = (from - chunk) / 16 * 16 * c->keyDim; i < padded(to - chunk) * c->keyDim; i += 16)
-    f32x16_store(s->keys + i, cache_load(c->keys, keysAt + i, c->element));
-  if (once) return v;
+  for (size_t j = from / 16 * 16; j < to; j += 16) {
+    const uint8_t *panel = keys_at(c, head, j);
+    float *out = s->keys + (j - chunk) / 16 * panelFloats;
+    if (c->element == QUERN_CACHE_Q8_0) unpack_keys(panel, c->keyDim, QUERN_CACHE_Q8_0, out);
+    else if (c->element == QUERN_CACHE_Q4_0) unpack_keys(panel, c->keyDim, QUERN_CACHE_Q4_0, out);
+    else
+      for (size_t i = 0; i < panelFloats; i += 16) f32x16_store(out + i, cache_load(panel, i, QUERN_CACHE_F16));
+  }
+  if (once && c->element == QUERN_CACHE_F16) return v;
   v.values = s->values, v.element = QUERN_CACHE_F32;
-  for (size_t i = (from - chunk) * stride; i < (to - chunk) * stride; i += 16)
-    f32x16_store(s->values + i, cache_load(c->values, valuesAt + i, c->element));
+  for (size_t j = from; j < to; j++) {
+    const uint8_t *row = values_at(c, head, j);
+    float *out = s->values + (j - chunk) * stride;
+    if (c->element == QUERN_CACHE_Q8_0) unpack_values(row, stride, QUERN_CACHE_Q8_0, out);
+    else if (c->element == QUERN_CACHE_Q4_0) unpack_values(row, stride, QUERN_CACHE_Q4_0, out);
+    else
+      for (size_t i = 0; i < stride; i += 16) f32x16_store(out + i, cache_load(row, i, QUERN_CACHE_F16));
+  }
   return v;
 }
 
