@@ -33,37 +33,24 @@ INLINE key_range visible(const quern_attention *p, size_t token) {
 
 // Keys and values of one head from the start of a chunk on: where they are, or copies as floats.
 typedef struct chunk_view {
-  const float *keys;     // [panel][dim][16]
-  const void *values;    // [key][dim]
+  const float *keys;     // [panel][dim][16]; null: each panel is expanded as it is read
+  const uint8_t *values;  // [key][valueBytes]
+  size_t valueBytes;
   quern_cache_element element;  // of the values
   size_t keyDim, valueStride;
 } chunk_view;
 
-// The keys from ..< to of a chunk are read. F16 values that are read once are converted as they are read.
+// The keys from ..< to of a chunk are read. What is read once is converted as it is read.
 static chunk_view view_chunk(const quern_cache *c, size_t head, size_t chunk, size_t from, size_t to, int once,
                              attention_scratch *s) {
-  size_t stride = padded(c->valueDim), panelFloats = 16 * c->keyDim;
-  chunk_view v = {(const float *)keys_at(c, head, chunk), values_at(c, head, chunk), c->element, c->keyDim, stride};
-  if (c->element == QUERN_CACHE_F32) return v;
+  size_t stride = padded(c->valueDim);
+  chunk_view v = {NULL, values_at(c, head, chunk), value_bytes(c), c->element, c->keyDim, stride};
+  if (c->element == QUERN_CACHE_F32) v.keys = (const float *)keys_at(c, head, chunk);
+  if (once || c->element == QUERN_CACHE_F32) return v;
+  for (size_t j = from / 16 * 16; j < to; j += 16) unpack_keys(c, head, j, s->keys + (j - chunk) * c->keyDim);
+  for (size_t j = from; j < to; j++) unpack_values(c, head, j, s->values + (j - chunk) * stride);
   v.keys = s->keys;
-  for (size_t j = from / 16 * 16; j < to; j += 16) {
-    const uint8_t *panel = keys_at(c, head, j);
-    float *out = s->keys + (j - chunk) / 16 * panelFloats;
-    if (c->element == QUERN_CACHE_Q8_0) unpack_keys(panel, c->keyDim, QUERN_CACHE_Q8_0, out);
-    else if (c->element == QUERN_CACHE_Q4_0) unpack_keys(panel, c->keyDim, QUERN_CACHE_Q4_0, out);
-    else
-      for (size_t i = 0; i < panelFloats; i += 16) f32x16_store(out + i, cache_load(panel, i, QUERN_CACHE_F16));
-  }
-  if (once && c->element == QUERN_CACHE_F16) return v;
-  v.values = s->values, v.element = QUERN_CACHE_F32;
-  for (size_t j = from; j < to; j++) {
-    const uint8_t *row = values_at(c, head, j);
-    float *out = s->values + (j - chunk) * stride;
-    if (c->element == QUERN_CACHE_Q8_0) unpack_values(row, stride, QUERN_CACHE_Q8_0, out);
-    else if (c->element == QUERN_CACHE_Q4_0) unpack_values(row, stride, QUERN_CACHE_Q4_0, out);
-    else
-      for (size_t i = 0; i < stride; i += 16) f32x16_store(out + i, cache_load(row, i, QUERN_CACHE_F16));
-  }
+  v.values = (const uint8_t *)s->values, v.valueBytes = 4 * stride, v.element = QUERN_CACHE_F32;
   return v;
 }
 
@@ -76,7 +63,7 @@ INLINE void values_tile_of(const chunk_view *v, size_t lo, size_t hi, const floa
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) f[r] = f32x16_load(out + r * stride + d);
     for (size_t j = lo; j < hi; j++) {
-      f32x16 x = cache_load(v->values, j * stride + d, element);
+      f32x16 x = value_load(v->values + j * v->valueBytes, d, element);
 #pragma clang loop unroll(full)
       for (size_t r = 0; r < rows; r++) f[r] = f32x16_fma(x, f32x16_splat(scores[r * keyChunk + j]), f[r]);
     }
@@ -89,8 +76,12 @@ static void values_tile(const chunk_view *v, size_t lo, size_t hi, const float *
   if (lo >= hi) return;
 #define TILE_CASE(R)                                                                       \
   case R:                                                                                  \
-    if (v->element == QUERN_CACHE_F32) values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F32); \
-    else values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F16);                       \
+    switch (v->element) {                                                                  \
+      case QUERN_CACHE_F32: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F32); break; \
+      case QUERN_CACHE_F16: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F16); break; \
+      case QUERN_CACHE_Q8_0: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_Q8_0); break; \
+      case QUERN_CACHE_Q4_0: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_Q4_0); break; \
+    }                                                                                      \
     break;
   switch (rows) {
     TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
@@ -197,8 +188,11 @@ static void attend_tile(const quern_attention *p, const chunk_view *v, size_t kv
     commonLo = most(commonLo, k.lo), commonHi = least(commonHi, k.hi);
   }
   if (from >= to) return;
-  for (size_t j = from / 16 * 16; j < to; j += 16)
-    scores_tile(v->keys + j * v->keyDim, s->queries + offset * queryStride, v->keyDim, s->scores + j, rows);
+  for (size_t j = from / 16 * 16; j < to; j += 16) {
+    const float *keys = v->keys ? v->keys + j * v->keyDim : s->keys;
+    if (!v->keys) unpack_keys(&p->cache, kvHead, chunk + j, s->keys);
+    scores_tile(keys, s->queries + offset * queryStride, v->keyDim, s->scores + j, rows);
+  }
   float *out = s->out + offset * dim;
   for (size_t r = 0; r < rows; r++)
     if (seen[r].lo < seen[r].hi)

@@ -56,8 +56,8 @@ INLINE packed_block pack_block(const float *x, size_t n, quern_cache_element ele
     const f32x16 low = f32x16_splat(-127), high = f32x16_splat(127);
     a = f32x16_min(f32x16_max(f32x16_round(a * inverse), low), high);
     b = f32x16_min(f32x16_max(f32x16_round(b * inverse), low), high);
-    i8x16 codes[2] = {__builtin_convertvector(i32x16_from_f32(a), i8x16), __builtin_convertvector(i32x16_from_f32(b), i8x16)};
-    memcpy(block.codes, codes, 32);
+    u8x16_store(block.codes, (u8x16)__builtin_convertvector(i32x16_from_f32(a), i8x16));
+    u8x16_store(block.codes + 16, (u8x16)__builtin_convertvector(i32x16_from_f32(b), i8x16));
   } else {
     const f32x16 low = f32x16_splat(0), high = f32x16_splat(15);
     a = f32x16_min(f32x16_max(a * inverse + 8.5f, low), high);
@@ -117,20 +117,27 @@ static void append(const void *arguments, size_t index, void *scratch) {
 
 // MARK: reading
 
-// Sixteen elements of F32 or F16 rows.
-INLINE f32x16 cache_load(const void *base, size_t at, quern_cache_element element) {
-  if (element == QUERN_CACHE_F32) return f32x16_load((const float *)base + at);
-  return f32x16_from_half(u16x16_load((const uint16_t *)base + at));
+// Elements i ..< i + 16 of a row of values; i is a multiple of 16.
+INLINE f32x16 value_load(const uint8_t *row, size_t i, quern_cache_element element) {
+  if (element == QUERN_CACHE_F32) return f32x16_load((const float *)row + i);
+  if (element == QUERN_CACHE_F16) return f32x16_from_half(u16x16_load((const uint16_t *)row + i));
+  const uint8_t *block = row + i / cacheBlock * block_bytes(element);
+  uint16_t scale;
+  memcpy(&scale, block, 2);
+  f32x16 d = f32x16_from_half(u16x16_splat(scale));
+  if (element == QUERN_CACHE_Q8_0) return f32x16_from_i8(u8x16_load(block + 2 + i % cacheBlock)) * d;
+  u8x16 nibbles = u8x16_load(block + 2);
+  return (f32x16_from_u8(i % cacheBlock ? nibbles >> 4 : nibbles & 15) - 8) * d;
 }
 
-// Q4_0: elements i (low nibbles) and i + 16 (high ones).
-INLINE f32x16 low_nibbles(u8x16 v) { return f32x16_from_u8(v & 15) - 8; }
-INLINE f32x16 high_nibbles(u8x16 v) { return f32x16_from_u8(v >> 4) - 8; }
-
-// out[dim][16] = a panel of packed keys.
-INLINE void unpack_keys(const uint8_t *panel, size_t dim, quern_cache_element element, float *out) {
-  for (; dim > 0; out += cacheBlock * 16) {
-    size_t n = least(dim, cacheBlock);
+// out[dim][16] = a panel of keys.
+INLINE void unpack_keys_of(const uint8_t *panel, size_t dim, float *out, quern_cache_element element) {
+  if (!is_packed(element)) {
+    for (size_t d = 0; d < dim; d++) f32x16_store(out + d * 16, value_load(panel, d * 16, element));
+    return;
+  }
+  for (size_t at = 0; at < dim; at += cacheBlock, out += cacheBlock * 16, panel += 16 * block_bytes(element)) {
+    size_t n = least(dim - at, cacheBlock);
     f32x16 d = f32x16_from_half(u16x16_load(panel));
     const uint8_t *codes = panel + 32;
     if (element == QUERN_CACHE_Q8_0) {
@@ -138,23 +145,33 @@ INLINE void unpack_keys(const uint8_t *panel, size_t dim, quern_cache_element el
     } else {
       for (size_t i = 0; i < least(n, 16); i++) {
         u8x16 nibbles = u8x16_load(codes + i * 16);
-        f32x16_store(out + i * 16, low_nibbles(nibbles) * d);
-        if (i + 16 < n) f32x16_store(out + (i + 16) * 16, high_nibbles(nibbles) * d);
+        f32x16_store(out + i * 16, (f32x16_from_u8(nibbles & 15) - 8) * d);
+        if (i + 16 < n) f32x16_store(out + (i + 16) * 16, (f32x16_from_u8(nibbles >> 4) - 8) * d);
       }
     }
-    dim -= n, panel += 16 * block_bytes(element);
+  }
+}
+static void unpack_keys(const quern_cache *c, size_t head, size_t position, float *out) {
+  const uint8_t *panel = keys_at(c, head, position);
+  switch (c->element) {
+    case QUERN_CACHE_F32: return unpack_keys_of(panel, c->keyDim, out, QUERN_CACHE_F32);
+    case QUERN_CACHE_F16: return unpack_keys_of(panel, c->keyDim, out, QUERN_CACHE_F16);
+    case QUERN_CACHE_Q8_0: return unpack_keys_of(panel, c->keyDim, out, QUERN_CACHE_Q8_0);
+    case QUERN_CACHE_Q4_0: return unpack_keys_of(panel, c->keyDim, out, QUERN_CACHE_Q4_0);
   }
 }
 
-// out[0 ..< stride] = a row of packed values.
-INLINE void unpack_values(const uint8_t *row, size_t stride, quern_cache_element element, float *out) {
-  for (size_t i = 0; i < stride; i += cacheBlock, row += block_bytes(element)) {
-    uint16_t scale;
-    memcpy(&scale, row, 2);
-    f32x16 d = f32x16_from_half(u16x16_splat(scale));
-    u8x16 nibbles = u8x16_load(row + 2);
-    f32x16_store(out + i, (element == QUERN_CACHE_Q8_0 ? f32x16_from_i8(u8x16_load(row + 2)) : low_nibbles(nibbles)) * d);
-    if (i + 16 < stride)
-      f32x16_store(out + i + 16, (element == QUERN_CACHE_Q8_0 ? f32x16_from_i8(u8x16_load(row + 18)) : high_nibbles(nibbles)) * d);
+// out[0 ..< stride] = a row of values.
+INLINE void unpack_values_of(const uint8_t *row, size_t stride, float *out, quern_cache_element element) {
+  for (size_t i = 0; i < stride; i += 16) f32x16_store(out + i, value_load(row, i, element));
+}
+static void unpack_values(const quern_cache *c, size_t head, size_t position, float *out) {
+  const uint8_t *row = values_at(c, head, position);
+  size_t stride = padded(c->valueDim);
+  switch (c->element) {
+    case QUERN_CACHE_F32: return unpack_values_of(row, stride, out, QUERN_CACHE_F32);
+    case QUERN_CACHE_F16: return unpack_values_of(row, stride, out, QUERN_CACHE_F16);
+    case QUERN_CACHE_Q8_0: return unpack_values_of(row, stride, out, QUERN_CACHE_Q8_0);
+    case QUERN_CACHE_Q4_0: return unpack_values_of(row, stride, out, QUERN_CACHE_Q4_0);
   }
 }

@@ -71,7 +71,7 @@ import Testing
   func budgets() throws {
     let scratch = Scratch()
     var previous = 0.0
-    for budget in [34, 35, 38, 42, 48] {
+    for budget in [36, 37, 40, 44, 50] {
       let target = scratch.path.appending("\(budget).gguf").string
       let written = try Quern.run([
         "fit", kjv.string, "--vram", "\(budget)MB", "--context", "512", "-o", target, "--json",
