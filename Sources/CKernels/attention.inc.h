@@ -1,7 +1,6 @@
-// The key–value cache and attention over it.
+// Attention over the key–value cache.
 #pragma once
-#include "half.inc.h"
-#include "rows.inc.h"
+#include "cache.inc.h"
 #include "tiles_float.inc.h"
 
 enum {
@@ -22,42 +21,6 @@ typedef struct attention_scratch {
 } attention_scratch;
 _Static_assert(sizeof(attention_scratch) <= QUERN_SCRATCH_BYTES, "the scratch area is too small");
 
-INLINE size_t element_bytes(quern_cache_element element) { return element == QUERN_CACHE_F32 ? 4 : 2; }
-INLINE size_t padded(size_t dim) { return (dim + 15) / 16 * 16; }
-INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
-INLINE size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
-INLINE f32x16 cache_load(const void *base, size_t at, quern_cache_element element) {
-  if (element == QUERN_CACHE_F32) return f32x16_load((const float *)base + at);
-  return f32x16_from_half(u16x16_load((const uint16_t *)base + at));
-}
-
-static void append(const void *arguments, size_t index, void *scratch) {
-  (void)scratch;
-  const quern_append *p = arguments;
-  const quern_cache *c = &p->cache;
-  size_t head = index, valueStride = padded(c->valueDim);
-  for (size_t t = 0; t < p->tokens; t++) {
-    size_t position = p->position + t;
-    const float *k = p->k + t * p->kStride + head * c->keyDim, *v = p->v + t * p->vStride + head * c->valueDim;
-    size_t keysAt = (head * c->capacity + position / 16 * 16) * c->keyDim + position % 16;
-    size_t valuesAt = (head * c->capacity + position) * valueStride;
-    if (c->element == QUERN_CACHE_F32) {
-      float *keys = (float *)c->keys + keysAt;
-      for (size_t d = 0; d < c->keyDim; d++) keys[d * 16] = k[d];
-      memcpy((float *)c->values + valuesAt, v, c->valueDim * sizeof *v);
-    } else {
-      uint16_t *keys = (uint16_t *)c->keys + keysAt, *values = (uint16_t *)c->values + valuesAt;
-      for (size_t d = 0; d < c->keyDim; d += 16) {
-        u16x16 h = half_from_f32x16(f32x16_load_upto(k + d, c->keyDim - d));
-        for (size_t i = 0; i < 16 && d + i < c->keyDim; i++) keys[(d + i) * 16] = h[i];
-      }
-      for (size_t d = 0; d < c->valueDim; d += 16)
-        u16x16_store(values + d, half_from_f32x16(f32x16_load_upto(v + d, c->valueDim - d)));
-    }
-  }
-}
-
 // Keys a query sees: lo ..< hi.
 typedef struct key_range { size_t lo, hi; } key_range;
 INLINE key_range visible(const quern_attention *p, size_t token) {
@@ -70,27 +33,24 @@ INLINE key_range visible(const quern_attention *p, size_t token) {
 
 // Keys and values of one head from the start of a chunk on: where they are, or copies as floats.
 typedef struct chunk_view {
-  const float *keys;     // [panel][dim][16]
-  const void *values;    // [key][dim]
+  const float *keys;     // [panel][dim][16]; null: each panel is expanded as it is read
+  const uint8_t *values;  // [key][valueBytes]
+  size_t valueBytes;
   quern_cache_element element;  // of the values
   size_t keyDim, valueStride;
 } chunk_view;
 
-// The keys from ..< to of a chunk are read. Values that are read once are converted as they are read.
+// The keys from ..< to of a chunk are read. What is read once is converted as it is read.
 static chunk_view view_chunk(const quern_cache *c, size_t head, size_t chunk, size_t from, size_t to, int once,
                              attention_scratch *s) {
-  size_t stride = padded(c->valueDim), keysAt = (head * c->capacity + chunk) * c->keyDim;
-  size_t valuesAt = (head * c->capacity + chunk) * stride, bytes = element_bytes(c->element);
-  chunk_view v = {(const float *)c->keys + keysAt, (const char *)c->values + valuesAt * bytes, c->element, c->keyDim,
-                  stride};
-  if (c->element == QUERN_CACHE_F32) return v;
+  size_t stride = padded(c->valueDim);
+  chunk_view v = {NULL, values_at(c, head, chunk), value_bytes(c), c->element, c->keyDim, stride};
+  if (c->element == QUERN_CACHE_F32) v.keys = (const float *)keys_at(c, head, chunk);
+  if (once || c->element == QUERN_CACHE_F32) return v;
+  for (size_t j = from / 16 * 16; j < to; j += 16) unpack_keys(c, head, j, s->keys + (j - chunk) * c->keyDim);
+  for (size_t j = from; j < to; j++) unpack_values(c, head, j, s->values + (j - chunk) * stride);
   v.keys = s->keys;
-  for (size_t i = (from - chunk) / 16 * 16 * c->keyDim; i < padded(to - chunk) * c->keyDim; i += 16)
-    f32x16_store(s->keys + i, cache_load(c->keys, keysAt + i, c->element));
-  if (once) return v;
-  v.values = s->values, v.element = QUERN_CACHE_F32;
-  for (size_t i = (from - chunk) * stride; i < (to - chunk) * stride; i += 16)
-    f32x16_store(s->values + i, cache_load(c->values, valuesAt + i, c->element));
+  v.values = (const uint8_t *)s->values, v.valueBytes = 4 * stride, v.element = QUERN_CACHE_F32;
   return v;
 }
 
@@ -103,7 +63,7 @@ INLINE void values_tile_of(const chunk_view *v, size_t lo, size_t hi, const floa
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) f[r] = f32x16_load(out + r * stride + d);
     for (size_t j = lo; j < hi; j++) {
-      f32x16 x = cache_load(v->values, j * stride + d, element);
+      f32x16 x = value_load(v->values + j * v->valueBytes, d, element);
 #pragma clang loop unroll(full)
       for (size_t r = 0; r < rows; r++) f[r] = f32x16_fma(x, f32x16_splat(scores[r * keyChunk + j]), f[r]);
     }
@@ -116,8 +76,12 @@ static void values_tile(const chunk_view *v, size_t lo, size_t hi, const float *
   if (lo >= hi) return;
 #define TILE_CASE(R)                                                                       \
   case R:                                                                                  \
-    if (v->element == QUERN_CACHE_F32) values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F32); \
-    else values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F16);                       \
+    switch (v->element) {                                                                  \
+      case QUERN_CACHE_F32: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F32); break; \
+      case QUERN_CACHE_F16: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_F16); break; \
+      case QUERN_CACHE_Q8_0: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_Q8_0); break; \
+      case QUERN_CACHE_Q4_0: values_tile_of(v, lo, hi, scores, out, R, QUERN_CACHE_Q4_0); break; \
+    }                                                                                      \
     break;
   switch (rows) {
     TILE_CASE(1) TILE_CASE(2) TILE_CASE(3) TILE_CASE(4) TILE_CASE(5) TILE_CASE(6)
@@ -224,8 +188,11 @@ static void attend_tile(const quern_attention *p, const chunk_view *v, size_t kv
     commonLo = most(commonLo, k.lo), commonHi = least(commonHi, k.hi);
   }
   if (from >= to) return;
-  for (size_t j = from / 16 * 16; j < to; j += 16)
-    scores_tile(v->keys + j * v->keyDim, s->queries + offset * queryStride, v->keyDim, s->scores + j, rows);
+  for (size_t j = from / 16 * 16; j < to; j += 16) {
+    const float *keys = v->keys ? v->keys + j * v->keyDim : s->keys;
+    if (!v->keys) unpack_keys(&p->cache, kvHead, chunk + j, s->keys);
+    scores_tile(keys, s->queries + offset * queryStride, v->keyDim, s->scores + j, rows);
+  }
   float *out = s->out + offset * dim;
   for (size_t r = 0; r < rows; r++)
     if (seen[r].lo < seen[r].hi)

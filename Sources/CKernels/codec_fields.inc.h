@@ -3,8 +3,6 @@
 
 INLINE uint16_t load_u16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
 INLINE uint32_t load_u32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return v; }
-INLINE u8x16 u8x16_load(const uint8_t *p) { u8x16 v; memcpy(&v, p, 16); return v; }
-INLINE f32x16 f32x16_from_u8(u8x16 v) { return f32x16_from_i32(__builtin_convertvector(v, i32x16)); }
 
 INLINE float f32_from_f16(uint16_t h) {
 #if defined(ISA_AVX2) || defined(ISA_AVX512)

@@ -16,7 +16,6 @@ INLINE void k_affine_codes(const f32x16 *x, const k_affine *k, float high, u8x16
 }
 
 INLINE void store_u16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
-INLINE void u8x16_store(uint8_t *p, u8x16 v) { memcpy(p, &v, 16); }
 
 // One block from its codes; codes[r] are elements 16r …: half n = r / 8, group j = r / 2 % 4, h = r % 2.
 INLINE void q6_k_store(uint8_t *block, const u8x16 *codes, const k_symmetric *k) {

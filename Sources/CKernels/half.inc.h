@@ -4,6 +4,7 @@
 
 INLINE u16x16 u16x16_load(const void *p) { u16x16 v; memcpy(&v, p, sizeof v); return v; }
 INLINE void u16x16_store(void *p, u16x16 v) { memcpy(p, &v, sizeof v); }
+INLINE u16x16 u16x16_splat(uint16_t x) { return (u16x16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 
 INLINE f32x16 f32x16_from_half(u16x16 h) {
 #if defined(ISA_AVX512)

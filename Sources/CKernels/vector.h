@@ -30,6 +30,8 @@ INLINE f32x16 f32x16_load(const float *p) { f32x16 v; memcpy(&v, p, sizeof v); r
 INLINE void f32x16_store(float *p, f32x16 v) { memcpy(p, &v, sizeof v); }
 INLINE i32x16 i32x16_load(const int32_t *p) { i32x16 v; memcpy(&v, p, sizeof v); return v; }
 INLINE void i32x16_store(int32_t *p, i32x16 v) { memcpy(p, &v, sizeof v); }
+INLINE u8x16 u8x16_load(const uint8_t *p) { u8x16 v; memcpy(&v, p, sizeof v); return v; }
+INLINE void u8x16_store(uint8_t *p, u8x16 v) { memcpy(p, &v, sizeof v); }
 INLINE f32x16 f32x16_splat(float x) { return (f32x16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 INLINE i32x16 i32x16_splat(int32_t x) { return (i32x16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 
@@ -49,6 +51,8 @@ INLINE f32x16 f32x16_round(f32x16 x) {
 }
 INLINE i32x16 i32x16_from_f32(f32x16 x) { return __builtin_convertvector(x, i32x16); }  // towards zero
 INLINE f32x16 f32x16_from_i32(i32x16 x) { return __builtin_convertvector(x, f32x16); }
+INLINE f32x16 f32x16_from_u8(u8x16 x) { return f32x16_from_i32(__builtin_convertvector(x, i32x16)); }
+INLINE f32x16 f32x16_from_i8(u8x16 x) { return f32x16_from_i32(__builtin_convertvector((i8x16)x, i32x16)); }
 
 // The fixed reduction tree: halves are folded, 16 → 8 → 4 → 2 → 1.
 INLINE float f32x16_sum(f32x16 v) {

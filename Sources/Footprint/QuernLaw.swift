@@ -82,8 +82,8 @@ struct QuernLaw: RuntimeLaw {
     return (whole.value ?? 0) >= Self.hugePage ? row.roundedUp(to: Self.hugePage) : buffer(whole)
   }
 
-  /// Per layer, keys [kvHeads, capacity, keyLength] and values [kvHeads, capacity, valueLength rounded up to 16]; in
-  /// full length even where a window would do with less.
+  /// Per layer, keys [kvHeads, capacity, keyLength] and values [kvHeads, capacity, valueLength rounded up to 16], both
+  /// in whole blocks for each position and head; in full length even where a window would do with less.
   private func cacheItems() throws(FootprintError) -> [FootprintItem] {
     let dimensions = try Dimensions(model)
     let capacity = Formula("context", request.context).roundedUp(to: Self.panelRows)
@@ -95,13 +95,16 @@ struct QuernLaw: RuntimeLaw {
       layers[heads, default: 0] += isCrossed ? 2 : 1
     }
     var items: [FootprintItem] = []
-    for (name, format, length) in [
-      ("keys", request.keyFormat, dimensions.keyLength),
-      ("values", request.valueFormat, dimensions.valueLength.roundedUp(to: Self.panelRows)),
+    for (name, format, length, padding) in [
+      ("keys", request.keyFormat, dimensions.keyLength, 1),
+      ("values", request.valueFormat, dimensions.valueLength, Self.panelRows),
     ] {
+      let multiple = max(format.elementsPerBlock, padding)
+      let elements = multiple == 1 ? length : length.roundedUp(to: multiple)
+      let blocks = format.elementsPerBlock == 1 ? elements : elements.divided(by: format.elementsPerBlock)
       let groups = layers.sorted { $0.key < $1.key }.map { heads, count in
         let layer =
-          Formula("kvHeads", heads) * capacity * length * Formula("\(format.name) bytes", format.bytesPerBlock)
+          Formula("kvHeads", heads) * capacity * blocks * Formula("\(format.name) bytes", format.bytesPerBlock)
         return Formula("batch", request.batch) * Formula("layers", count) * buffer(layer)
       }
       items.append(try FootprintItem(.kvCache, "\(name) \(format.name)", .sum(groups)))

@@ -53,7 +53,7 @@ public final class Encoder {
   public static func byteCount(for transformer: Transformer, rows: Int) -> Double {
     guard let stack = transformer.encoder else { return 0 }
     let heads = stack.blocks.map { $0.attention.heads.keyWidth + $0.attention.heads.valueWidth }.max() ?? 0
-    let width = transformer.cacheElement == .f32 ? 4 : 2
+    let width = transformer.arithmetic.cacheElement.byteCount(of: 1)
     let floats = BufferPlan(stack).floatsPerRow + RotaryTables.floatsPerPosition(transformer.configuration)
     var bytes = Double(rows) * (Double(floats) * 4 + Double(heads * width))
     if stack.addsDistances { bytes += DistanceBias.byteCount(heads: transformer.configuration.headCount, limit: rows) }
@@ -104,7 +104,7 @@ public final class Encoder {
     if index == caches.count || caches[index].capacity < count {
       let cache = KeyValueCache(
         kvHeads: heads.kvCount, capacity: count, keyDim: heads.keyLength, valueDim: heads.valueLength,
-        element: transformer.cacheElement)
+        element: transformer.arithmetic.cacheElement)
       if index == caches.count { caches.append(cache) } else { caches[index] = cache }
     }
     return SequenceSegment(

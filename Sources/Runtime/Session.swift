@@ -75,14 +75,16 @@ public final class Session {
   /// `source`: tokens of an encoder–decoder's source.
   public static func byteCount(for transformer: Transformer, capacity: Int, source: Int = 0) -> Double {
     guard let stack = transformer.decoder else { return 0 }
-    let width = transformer.cacheElement == .f32 ? 4 : 2
+    let element = transformer.cacheElement
+    let cached = { (heads: AttentionHeads) in
+      heads.kvCount * (element.byteCount(of: heads.keyLength) + element.byteCount(of: heads.valueLength))
+    }
     var perPosition = RotaryTables.floatsPerPosition(transformer.configuration) * 4
     var perSource = 0
     for layer in 0..<stack.layerCount {
       let block = stack.block(ofLayer: layer)
-      perPosition +=
-        block.attention.heads.kvCount * (block.attention.heads.keyLength + block.attention.heads.valueLength) * width
-      if let cross = block.crossAttention { perSource += (cross.heads.keyWidth + cross.heads.valueWidth) * width }
+      perPosition += cached(block.attention.heads)
+      if let cross = block.crossAttention { perSource += cached(cross.heads) }
     }
     let rows = Double(batchCapacity(stack, capacity: capacity))
     var bytes = Double(capacity) * Double(perPosition) + Double(source) * Double(perSource)

@@ -14,7 +14,11 @@ struct MemoryOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: "Sequences at once.")
   var batch = 1
 
-  @Option(help: "Type of the KV cache: f16, f32; llama.cpp's also bf16, q8_0, q4_0 and the like.")
+  @Option(
+    help: """
+      Type of the KV cache: f16, f32 (which our own runtime has with exact arithmetic), q8_0, q4_0; llama.cpp's also \
+      bf16 and the like.
+      """)
   var kv = "f16"
 
   @Option(

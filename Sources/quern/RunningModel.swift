@@ -2,7 +2,7 @@ public import ArgumentParser
 import Bytes
 import Catalog
 import Conversion
-import Kernels
+public import Kernels
 public import Runtime
 import SystemPackage
 import Tokenizers
@@ -17,13 +17,37 @@ struct ArithmeticOptions: ParsableArguments {
 
 extension Arithmetic: ExpressibleByArgument {}
 
+/// What a model that generates keeps of the tokens it has seen.
+struct CacheOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      """
+      Type of the KV cache (default: f32 with exact arithmetic, else f16). q8_0 takes 53 % of f16's memory, q4_0 28 %; \
+      quern verify MODEL MODEL --kv TYPE says what it costs.
+      """, valueName: "type"))
+  var kv: KeyValueCache.Element?
+
+  static let refusal = "--kv is for models that generate; this one encodes, and keeps no keys and values"
+}
+
+extension KeyValueCache.Element: ExpressibleByArgument {
+  public init?(argument: String) { self.init(rawValue: argument.lowercased()) }
+}
+
 /// An opened model brought into memory.
 struct RunningModel {
   let opened: OpenedModel
   let transformer: Transformer
 
-  init(_ opened: OpenedModel, arithmetic: Arithmetic, processor: Processor, isQuiet: Bool = false) throws {
+  /// - Throws: for a cache where there will be none, and what loading throws.
+  init(
+    _ opened: OpenedModel, arithmetic: Arithmetic, cache: CacheOptions? = nil, processor: Processor,
+    isQuiet: Bool = false
+  ) throws {
     self.opened = opened
+    if cache?.kv != nil, opened.architecture.graph.kind == .encoder {
+      throw UsageError(CacheOptions.refusal)
+    }
     guard opened.checkpoint.container != .configuration else {
       throw ConversionError.unrecognized(
         path: opened.checkpoint.path, detail: "a configuration has no weights to compute with")
@@ -31,7 +55,7 @@ struct RunningModel {
     let progress = Progress("load", total: opened.model.tensorByteCount, unit: .bytes, isShown: !isQuiet)
     do {
       transformer = try Transformer(
-        opened.model, graph: opened.architecture.graph, arithmetic: arithmetic, processor: processor
+        opened.model, graph: opened.architecture.graph, arithmetic: arithmetic, cache: cache?.kv, processor: processor
       ) { progress.advance($0) }
     } catch .catalog(let error) {
       throw ConversionError.catalog(path: opened.checkpoint.configurationPath, error)

@@ -101,6 +101,10 @@ import Testing
   func kinds() throws {
     try expectFailure(["run", model.path.string, "-p", "a"], status: 2, words: ["quern embed"])
     try expectFailure(["bench", model.path.string], status: 2, words: ["quern embed"])
+    try expectFailure(["bench", model.path.string, "--kv", "q8_0"], status: 2, words: ["--kv"])
+    try expectFailure(
+      ["verify", model.path.string, model.path.string, "--text", model.path.string, "--kv", "q8_0"], status: 2,
+      words: ["--kv"])
     try expectFailure(["embed", kjv.string, "a"], status: 2, words: ["quern run"])
     try expectFailure(["embed", model.path.string, "a", "--pooling", "pooler"], status: 2, words: ["no pooler"])
     try expectFailure(["embed", model.path.string], status: 2, words: ["--file"])

@@ -32,6 +32,7 @@ import Testing
       (["run", "MODEL", "-p", "x", "--top-k", "0"], ["--top-k"]),
       (["run", "MODEL", "-p", "x", "--top-p", "2"], ["--top-p"]),
       (["run", "MODEL", "-p", "x", "--arithmetic", "slow"], ["slow"]),
+      (["run", "MODEL", "-p", "x", "--kv", "q5_0"], ["q5_0", "q8_0"]),
       (["bench", "MODEL", "-p", "0"], ["--prompt"]), (["bench", "MODEL", "-p", "1000000000000"], ["memory"]),
       (["bench", "MODEL", "-r", "0"], ["--repetitions"]),
       (["verify", "MODEL"], ["--text"]), (["verify", "MODEL", "--text", "TEXT", "--context", "4"], ["--context"]),

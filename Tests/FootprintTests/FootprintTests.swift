@@ -82,10 +82,26 @@ import Testing
       // 30 layers × 2 × (3 heads × 64 × 2 bytes × positions + 64)
       (512, 1, BlockFormat.f16, 60 * (384 * 512 + 64)), (513, 1, .f16, 60 * (384 * 528 + 64)),
       (512, 3, .f32, 3 * 60 * (768 * 512 + 64)), (8192, 1, .f16, 60 * (3 << 20)),
+      // Blocks of 32 elements: 34 and 18 bytes.
+      (512, 1, .q8_0, 60 * (204 * 512 + 64)), (513, 1, .q4_0, 60 * (108 * 528 + 64)),
     ])
   func ownCache(context: Int, batch: Int, format: BlockFormat, bytes: Int) throws {
     let request = FootprintRequest(context: context, batch: batch, keyFormat: format, valueFormat: format)
     #expect(try Footprint(of: shape(Configurations.smolLM2), for: request).kvCacheBytes == bytes)
+  }
+
+  @Test("our runtime's packed cache has whole blocks for each position and head", arguments: [BlockFormat.q8_0, .q4_0])
+  func ownCacheOfOddHeads(format: BlockFormat) throws {
+    // Heads of 80: 3 blocks. 32 layers of 32 heads, keys and values.
+    let model = """
+      {"model_type": "llama", "hidden_size": 2560, "num_hidden_layers": 32, "num_attention_heads": 32,
+       "vocab_size": 51200, "intermediate_size": 10240, "max_position_embeddings": 2048}
+      """
+    let request = FootprintRequest(context: 512, keyFormat: format, valueFormat: format)
+    let footprint = try Footprint(of: shape(model), for: request)
+    #expect(footprint.kvCacheBytes == 64 * (32 * 512 * 3 * format.bytesPerBlock + 64))
+    let values = try #require(footprint.items.first { $0.name == "values \(format.name)" })
+    #expect(values.formula.contains("⌈valueLength 80⌉32 ÷ 32"), "\(values.formula)")
   }
 
   @Test("the total is the sum of the items, and every item has its formula")
@@ -133,7 +149,8 @@ import Testing
   @Test(
     "each runtime's cache comes in its own types",
     arguments: [
-      ("quern", "q8_0", false), ("quern", "f32", true), ("llama.cpp", "q4_0", true), ("llama.cpp", "iq4_nl", true),
+      ("quern", "q8_0", true), ("quern", "q5_0", false), ("quern", "f32", true), ("llama.cpp", "q4_0", true),
+      ("llama.cpp", "iq4_nl", true),
       ("llama-server", "q8_0", true), ("transformers", "q8_0", false), ("transformers", "bf16", true),
       ("vllm", "q4_0", false), ("vllm", "f8_e4m3", true), ("chatglm", "f32", false),
     ])

@@ -28,10 +28,38 @@ static const setting settings[] = {
     {1, 1, 48, 48, 18, 0, 18, 0, 5, 0, QUERN_CACHE_F16, 48},
     {1, 4, 576, 512, 5, 270, 275, 1, 0, 0, QUERN_CACHE_F32, 16},
     {1, 2, 560, 500, 3, 0, 3, 1, 0, 0, QUERN_CACHE_F16, 5},
+    {1, 1, 32, 32, 1, 0, 1, 1, 0, 0, QUERN_CACHE_Q8_0, 48},
+    {1, 4, 64, 64, 13, 250, 263, 1, 0, 0, QUERN_CACHE_Q8_0, 48},
+    {2, 3, 24, 40, 7, 11, 18, 1, 0, 0, QUERN_CACHE_Q8_0, 5},
+    {1, 2, 80, 96, 6, 600, 606, 1, 300, 0, QUERN_CACHE_Q8_0, 7},
+    {1, 4, 576, 512, 5, 270, 275, 1, 0, 0, QUERN_CACHE_Q8_0, 16},
+    {2, 1, 1, 17, 17, 0, 17, 0, 3, 30, QUERN_CACHE_Q8_0, 10},
+    {1, 1, 32, 32, 1, 0, 1, 1, 0, 0, QUERN_CACHE_Q4_0, 48},
+    {1, 4, 64, 64, 13, 250, 263, 1, 0, 0, QUERN_CACHE_Q4_0, 48},
+    {2, 3, 40, 24, 7, 11, 18, 1, 0, 0, QUERN_CACHE_Q4_0, 5},
+    {1, 2, 112, 80, 6, 600, 606, 1, 300, 0, QUERN_CACHE_Q4_0, 7},
+    {1, 2, 560, 500, 3, 270, 273, 1, 0, 0, QUERN_CACHE_Q4_0, 5},
+    {2, 1, 17, 1, 17, 0, 17, 0, 3, 30, QUERN_CACHE_Q4_0, 10},
 };
 enum { settingCount = sizeof settings / sizeof *settings };
 
 static size_t padded(size_t count) { return (count + 15) / 16 * 16; }
+
+// Bytes of `dim` elements of one position; those of values are padded to 16 of them where they lie singly.
+static size_t rowBytes(quern_cache_element element, size_t dim) {
+  switch (element) {
+    case QUERN_CACHE_F32: return dim * 4;
+    case QUERN_CACHE_F16: return dim * 2;
+    case QUERN_CACHE_Q8_0: return (dim + 31) / 32 * 34;
+    default: return (dim + 31) / 32 * 18;
+  }
+}
+static size_t keysByteCount(const setting *s, size_t capacity) {
+  return s->kvHeads * capacity * rowBytes(s->element, s->keyDim);
+}
+static size_t valuesByteCount(const setting *s, size_t capacity) {
+  return s->kvHeads * capacity * rowBytes(s->element, padded(s->valueDim));
+}
 
 typedef struct tensors {
   float *q, *k, *v;
@@ -52,9 +80,8 @@ static tensors makeTensors(const setting *s, pattern kind, size_t step) {
 
 // The whole history appended in two goes to a cache full of NaN: what was never written must never be seen.
 static quern_cache appended(const quern_kernels *kernels, const setting *s, const tensors *t) {
-  size_t capacity = padded(s->length + 3), bytes = s->element == QUERN_CACHE_F32 ? 4 : 2;
-  size_t keyBytes = s->kvHeads * capacity * s->keyDim * bytes;
-  size_t valueBytes = s->kvHeads * capacity * padded(s->valueDim) * bytes;
+  size_t capacity = padded(s->length + 3);
+  size_t keyBytes = keysByteCount(s, capacity), valueBytes = valuesByteCount(s, capacity);
   quern_cache cache = {bufferOf(keyBytes, 0), bufferOf(valueBytes, 0), s->element, s->kvHeads, capacity,
                        s->keyDim, s->valueDim};
   memset(cache.keys, 0xff, keyBytes);
@@ -73,11 +100,37 @@ static quern_cache appended(const quern_kernels *kernels, const setting *s, cons
 static double cached(const void *base, size_t at, quern_cache_element element) {
   return element == QUERN_CACHE_F32 ? ((const float *)base)[at] : halfToFloat(((const uint16_t *)base)[at]);
 }
+// Element i of a block, of `positions` that are woven together the one in lane `lane`.
+static double packed(const uint8_t *block, size_t positions, size_t lane, size_t i, quern_cache_element element) {
+  uint16_t scale;
+  memcpy(&scale, block + 2 * lane, 2);
+  const uint8_t *codes = block + 2 * positions + lane;
+  if (element == QUERN_CACHE_Q8_0) return (float)((int8_t)codes[i * positions] * halfToFloat(scale));
+  int nibble = codes[i % 16 * positions] >> (i < 16 ? 0 : 4) & 15;
+  return (float)((float)(nibble - 8) * halfToFloat(scale));
+}
 static double keyOf(const quern_cache *c, size_t head, size_t position, size_t d) {
-  return cached(c->keys, (head * c->capacity + position / 16 * 16) * c->keyDim + d * 16 + position % 16, c->element);
+  size_t panel = head * c->capacity + position / 16 * 16, lane = position % 16;
+  if (c->element < QUERN_CACHE_Q8_0) return cached(c->keys, panel * c->keyDim + d * 16 + lane, c->element);
+  const uint8_t *blocks = (const uint8_t *)c->keys + panel * rowBytes(c->element, c->keyDim);
+  return packed(blocks + 16 * rowBytes(c->element, d / 32 * 32), 16, lane, d % 32, c->element);
 }
 static double valueOf(const quern_cache *c, size_t head, size_t position, size_t d) {
-  return cached(c->values, (head * c->capacity + position) * padded(c->valueDim) + d, c->element);
+  size_t row = head * c->capacity + position;
+  if (c->element < QUERN_CACHE_Q8_0) return cached(c->values, row * padded(c->valueDim) + d, c->element);
+  const uint8_t *blocks = (const uint8_t *)c->values + row * rowBytes(c->element, c->valueDim);
+  return packed(blocks + rowBytes(c->element, d / 32 * 32), 1, 0, d % 32, c->element);
+}
+
+// What the cache may make of element d of a row: half a step of its block, and what rounding the step to half adds.
+// Q4_0 has no code for the extreme's own size with the other sign: a whole step there.
+static double cacheError(quern_cache_element element, const float *row, size_t dim, size_t d) {
+  if (element == QUERN_CACHE_F32) return 0;
+  if (element == QUERN_CACHE_F16) return fabs(row[d]) / 2048 + 3e-8;
+  double most = 0;
+  for (size_t i = d / 32 * 32; i < dim && i < d / 32 * 32 + 32; i++) most = fmax(most, fabs(row[i]));
+  double step = most / (element == QUERN_CACHE_Q8_0 ? 127 : 8);
+  return step * (fabs(row[d]) > 7.5 * step && element == QUERN_CACHE_Q4_0 ? 1 : 0.5) + fabs(row[d]) / 2000 + 128 * 3e-8;
 }
 
 static void checkAppend(const contest *c) {
@@ -88,20 +141,16 @@ static void checkAppend(const contest *c) {
     startCase("setting %zu, %s", step % settingCount, patternNames[kind]);
     tensors t = makeTensors(s, kind, step);
     quern_cache generic = appended(c->generic, s, &t), table = appended(c->table, s, &t);
-    size_t bytes = s->element == QUERN_CACHE_F32 ? 4 : 2;
-    sameBytes("keys", generic.keys, table.keys, s->kvHeads * generic.capacity * s->keyDim * bytes);
-    sameBytes("values", generic.values, table.values, s->kvHeads * generic.capacity * padded(s->valueDim) * bytes);
+    sameBytes("keys", generic.keys, table.keys, keysByteCount(s, generic.capacity));
+    sameBytes("values", generic.values, table.values, valuesByteCount(s, generic.capacity));
     if (wantsReference() && kind < patternTiny)
       for (size_t head = 0; head < s->kvHeads; head++)
         for (size_t i = 0; i < s->length; i++) {
-          for (size_t d = 0; d < s->keyDim; d++) {
-            double x = t.k[i * t.kStride + head * s->keyDim + d];
-            nearTo("key", d, x, keyOf(&table, head, i, d), s->element == QUERN_CACHE_F32 ? 0 : fabs(x) / 2048 + 3e-8);
-          }
-          for (size_t d = 0; d < s->valueDim; d++) {
-            double x = t.v[i * t.vStride + head * s->valueDim + d];
-            nearTo("value", d, x, valueOf(&table, head, i, d), s->element == QUERN_CACHE_F32 ? 0 : fabs(x) / 2048 + 3e-8);
-          }
+          const float *k = t.k + i * t.kStride + head * s->keyDim, *v = t.v + i * t.vStride + head * s->valueDim;
+          for (size_t d = 0; d < s->keyDim; d++)
+            nearTo("key", d, k[d], keyOf(&table, head, i, d), cacheError(s->element, k, s->keyDim, d));
+          for (size_t d = 0; d < s->valueDim; d++)
+            nearTo("value", d, v[d], valueOf(&table, head, i, d), cacheError(s->element, v, s->valueDim, d));
         }
     releaseBuffers();
   }
@@ -175,7 +224,7 @@ static void checkAttend(const contest *c) {
   for (size_t step = 0; step < 2 * settingCount; step++) {
     const setting *s = &settings[step % settingCount];
     pattern kind = step < settingCount ? patternNormal : kinds[step % 5];
-    if (kind == patternHuge && s->element == QUERN_CACHE_F16) kind = patternConstant;
+    if (kind == patternHuge && s->element != QUERN_CACHE_F32) kind = patternConstant;
     startCase("setting %zu, %s", step % settingCount, patternNames[kind]);
     tensors t = makeTensors(s, kind, step);
     size_t columns = s->kvHeads * s->group * s->valueDim;

@@ -131,6 +131,21 @@ private let causalCases = conformanceCases.filter { name in
     #expect(bits(["logits": session.lastLogits().array()]) == before)
   }
 
+  @Test("with any cache, tokens one by one give what they give together", arguments: KeyValueCache.Element.allCases)
+  func caches(element: KeyValueCache.Element) throws {
+    let opened = try openCase("llama")
+    let transformer = try Transformer(
+      opened.model, graph: opened.architecture.graph, arithmetic: .exact, cache: element, processor: processor())
+    #expect(transformer.cacheElement == element)
+    let tokens = (0..<40).map { $0 * 37 % 320 }
+    let session = Session(transformer, capacity: tokens.count)
+    try session.append(tokens)
+    let together = session.lastLogits().array().map(\.bitPattern)
+    session.reset()
+    for token in tokens { try session.append([token]) }
+    #expect(session.lastLogits().array().map(\.bitPattern) == together)
+  }
+
   @Test("the forecast of a session's memory is close to what it allocates")
   func memory() throws {
     let opened = try openCase("llama")
@@ -141,6 +156,11 @@ private let causalCases = conformanceCases.filter { name in
       Session.byteCount(for: transformer, capacity: 2048) - Session.byteCount(for: transformer, capacity: 1024)
     #expect(difference == 1024 * Double(3 * 2 * 32 * 4 + 16 * 4))
     #expect(Session.byteCount(for: transformer, capacity: Int.max) > 1e18)
+    // A head of 16 takes a whole block of Q4_0.
+    let packed = try Transformer(
+      opened.model, graph: opened.architecture.graph, arithmetic: .exact, cache: .q4_0, processor: processor())
+    let less = Session.byteCount(for: packed, capacity: 2048) - Session.byteCount(for: packed, capacity: 1024)
+    #expect(less == 1024 * Double(3 * 2 * 2 * 18 + 16 * 4))
   }
 }
 

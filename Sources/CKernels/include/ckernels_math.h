@@ -75,9 +75,15 @@ typedef struct quern_product {
   size_t panelsPerTask;   // shares: ceil(panels / panelsPerTask)
 } quern_product;
 
-typedef enum quern_cache_element { QUERN_CACHE_F32, QUERN_CACHE_F16 } quern_cache_element;
+typedef enum quern_cache_element {
+  QUERN_CACHE_F32,
+  QUERN_CACHE_F16,
+  QUERN_CACHE_Q8_0,  // from here on: blocks of 32 of a position's elements, the last one filled with zeros
+  QUERN_CACHE_Q4_0,
+} quern_cache_element;
 
-// Keys [kvHead][panel of 16 positions][keyDim][16]; values [kvHead][capacity][valueDim rounded up to 16].
+// Keys [kvHead][panel of 16 positions][keyDim][16]; values [kvHead][capacity][valueDim rounded up to 16]. Packed: keys
+// [kvHead][panel][block][16 positions' blocks, woven as cache.inc.h draws them]; values [kvHead][capacity][block].
 // capacity is a multiple of 16.
 typedef struct quern_cache {
   void *keys, *values;

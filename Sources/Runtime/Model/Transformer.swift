@@ -8,6 +8,8 @@ public import Kernels
 public final class Transformer: Sendable {
   public let configuration: TransformerConfiguration
   public let arithmetic: Arithmetic
+  /// What sessions keep keys and values as.
+  public let cacheElement: KeyValueCache.Element
   let processor: Processor
   let tokens: WeightMatrix
   /// Present in encoders and encoder–decoders.
@@ -16,15 +18,17 @@ public final class Transformer: Sendable {
   let decoder: TransformerStack?
   let heads: OutputHeads
 
-  /// Reads every weight. `progress` is called from any thread with the bytes just read.
+  /// Reads every weight. `cache`: the arithmetic's own where not given. `progress` is called from any thread with the
+  /// bytes just read.
   public init(
-    _ model: Model, graph: Graph, arithmetic: Arithmetic, processor: Processor,
+    _ model: Model, graph: Graph, arithmetic: Arithmetic, cache: KeyValueCache.Element? = nil, processor: Processor,
     progress: @escaping @Sendable (Int) -> Void = { _ in }
   ) throws(RuntimeError) {
     do { configuration = try TransformerConfiguration(model.hyperparameters, graph: graph) } catch {
       throw .catalog(error)
     }
     self.arithmetic = arithmetic
+    cacheElement = cache ?? arithmetic.cacheElement
     self.processor = processor
     let loader = WeightLoader(model: model, processor: processor, arithmetic: arithmetic, progress: progress)
     tokens = try loader.matrix("token_embd.weight")
@@ -46,7 +50,4 @@ public final class Transformer: Sendable {
 
   /// Rows of the vocabulary that logits are over.
   var logitCount: Int { heads.language?.weights.rows ?? 0 }
-
-  /// What keys and values are cached as.
-  var cacheElement: KeyValueCache.Element { arithmetic == .exact ? .f32 : .f16 }
 }

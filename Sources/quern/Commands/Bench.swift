@@ -25,6 +25,7 @@ struct Bench: ParsableCommand {
   @Option(help: "fast or exact.")
   var arithmetic: Arithmetic = .fast
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -36,7 +37,7 @@ struct Bench: ParsableCommand {
   func run() throws {
     let processor = try common.processor()
     let running = try RunningModel(
-      OpenedModel(model, common), arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+      OpenedModel(model, common), arithmetic: arithmetic, cache: cache, processor: processor, isQuiet: common.json)
     let vocabularySize = running.transformer.configuration.vocabularySize
     guard running.kind != .encoder, running.kind != .encoderDecoder else {
       throw UsageError("bench measures models that continue a text; this one does not: see quern embed")
@@ -65,6 +66,7 @@ struct Bench: ParsableCommand {
     if common.json {
       return printJSON([
         "model": .text(model.string), "isa": .text(processor.kernels.name), "threads": .integer(processor.pool.threads),
+        "kv": .text(running.transformer.cacheElement.rawValue),
         "weightBytes": .integer(running.transformer.weightByteCount), "promptTokens": .integer(prompt),
         "generatedTokens": .integer(generate), "promptTokensPerSecond": .double(median(promptRates)),
         "tokensPerSecond": generationRates.isEmpty ? .null : .double(median(generationRates)),

@@ -32,6 +32,7 @@ struct LogitsCommand: ParsableCommand {
   @Flag(help: "Replace an existing output file.")
   var force = false
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var common: CommonOptions
 
   func run() throws {
@@ -39,7 +40,7 @@ struct LogitsCommand: ParsableCommand {
     let input = try TokenFile(ids)
     let sequences = try input.required("input_ids")
     let running = try RunningModel(
-      OpenedModel(model, common), arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+      OpenedModel(model, common), arithmetic: arithmetic, cache: cache, processor: processor, isQuiet: common.json)
     try input.check(
       sequences, "input_ids", vocabularySize: running.transformer.configuration.vocabularySize)
     let written =

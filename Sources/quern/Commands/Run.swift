@@ -43,6 +43,7 @@ struct Run: ParsableCommand {
   @Option(help: "fast (int8 inputs where weights are packed) or exact.")
   var arithmetic: Arithmetic = .fast
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -60,7 +61,8 @@ struct Run: ParsableCommand {
     let processor = try common.processor()
     let opened = try OpenedModel(model, common)
     let tokenizer = try opened.tokenizer()
-    let running = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let running = try RunningModel(
+      opened, arithmetic: arithmetic, cache: cache, processor: processor, isQuiet: common.json)
     let input = try PromptTokens(prompt, tokenizer: tokenizer, running: running)
     let session = try running.session(capacity: input.start.count + tokens, source: input.source?.count ?? 0)
     warn(trained: running.transformer.configuration.contextLength, input)

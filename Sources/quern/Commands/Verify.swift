@@ -16,10 +16,12 @@ struct Verify: ParsableCommand {
       Both models run side by side over windows of the text; the second half of each window is scored, as \
       llama-perplexity does it, so figures compare. Nothing is written. A threshold that is not met ends with status 3. \
       With one MODEL only, its perplexity is measured. Encoders are compared by their embeddings of the text's lines, and, \
-      where they have a head for it, by what they put in place of masked tokens.
+      where they have a head for it, by what they put in place of masked tokens. --kv is the candidate's: the reference \
+      keeps the arithmetic's own cache, so that a model beside itself shows what a smaller cache costs.
 
         quern verify model.gguf model-int4.gguf --text eval.txt
         quern verify f16.gguf int4.gguf --text eval.txt --max-kld 0.05 --max-ppl-increase 1%
+        quern verify model.gguf model.gguf --text eval.txt --kv q4_0
       """)
 
   @Argument(help: "The model that is right: usually the unquantized one.")
@@ -52,6 +54,7 @@ struct Verify: ParsableCommand {
   @Option(name: .customLong("min-cosine"), help: "Encoders: fail where the worst embedding's cosine is below this.")
   var minCosine: Double?
 
+  @OptionGroup var cache: CacheOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -69,7 +72,9 @@ struct Verify: ParsableCommand {
     let other = try candidate.map { try OpenedModel($0, common) }
     switch opened.architecture.graph.kind {
     case .decoder: break
-    case .encoder: return try verifyEncoders(opened, other, thresholds, processor)
+    case .encoder:
+      guard cache.kv == nil else { throw UsageError(CacheOptions.refusal) }
+      return try verifyEncoders(opened, other, thresholds, processor)
     case .encoderDecoder:
       throw UsageError("verify compares models that continue or encode one text; this one answers one with another")
     }
@@ -87,7 +92,8 @@ struct Verify: ParsableCommand {
         "the vocabularies differ: \(sizes[0]) and \(sizes[1]) tokens; these are not versions of one model")
     }
     let left = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
-    let right = try RunningModel(other, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let right = try RunningModel(
+      other, arithmetic: arithmetic, cache: cache, processor: processor, isQuiet: common.json)
     let progress = Progress("verify", total: windows.count, unit: .windows, isShown: !common.json)
     let verification = try Verification(
       reference: left.transformer, candidate: right.transformer, windows: windows, kernels: processor.kernels,
@@ -114,7 +120,8 @@ struct Verify: ParsableCommand {
   }
 
   private func measureAlone(_ opened: OpenedModel, _ windows: Windows, _ processor: Processor) throws {
-    let running = try RunningModel(opened, arithmetic: arithmetic, processor: processor, isQuiet: common.json)
+    let running = try RunningModel(
+      opened, arithmetic: arithmetic, cache: cache, processor: processor, isQuiet: common.json)
     let progress = Progress("verify", total: windows.count, unit: .windows, isShown: !common.json)
     let result = try PerplexityRun(
       running.transformer, windows: windows, kernels: processor.kernels, pool: processor.pool
