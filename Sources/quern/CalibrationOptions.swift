@@ -37,7 +37,7 @@ struct CalibrationOptions: ParsableArguments {
   var calibrationContext: Int?
 
   @Option(help: .hidden)
-  var damping = 0.01
+  var damping = FeedbackSettings().damping
 
   @Option(help: .hidden)
   var sweeps = 2

@@ -102,7 +102,7 @@ import Testing
     #expect(try #require(perplexity).isFinite)
   }
 
-  @Test("--verify measures the output, in parts too, and keeps it in the report; the text that calibrated is named there")
+  @Test("--verify measures the output, in parts too, and keeps it in the report, where the calibration's text is named")
   func verified() throws {
     let out = scratch.path.appending("out.gguf").string
     let short = String(
@@ -122,5 +122,24 @@ import Testing
     let calibration = report["calibration"]?.object
     #expect(calibration?["text"]?.object?["name"]?.string == "calib.txt")
     #expect(calibration?["text"]?.object?["sha256"]?.string?.count == 64)
+  }
+
+  @Test("without a text at hand the model writes its own; it is the same each time, and the report says so")
+  func ownText() throws {
+    var files: [[UInt8]] = []
+    for name in ["first.gguf", "second.gguf"] {
+      let out = scratch.path.appending(name).string
+      let outcome = try Quern.run([
+        "quantize", kjv.string, "-o", out, "--recipe", "q4_0", "--calibrate", "self", "--calibration-tokens", "512",
+        "--method", "feedback", "--threads", files.isEmpty ? "1" : "2",
+      ])
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      files.append(try InputFile.contents(of: FilePath(out), limit: 1 << 24))
+      let bytes = try InputFile.contents(of: FilePath(out + ".report.json"), limit: 1 << 24)
+      let calibration = try JSONValue.parse(bytes).object?["calibration"]?.object
+      #expect(calibration?["text"]?.object?["name"]?.string == "self")
+      #expect(calibration?["windows"]?.int == 2)
+    }
+    #expect(files[0] == files[1])
   }
 }
