@@ -131,7 +131,7 @@ import Testing
       let out = scratch.path.appending(name).string
       let outcome = try Quern.run([
         "quantize", kjv.string, "-o", out, "--recipe", "q4_0", "--calibrate", "self", "--calibration-tokens", "512",
-        "--method", "feedback", "--threads", files.isEmpty ? "1" : "2",
+        "--calibration-context", "256", "--method", "feedback", "--threads", files.isEmpty ? "1" : "2",
       ])
       #expect(outcome.status == 0, "\(outcome.errors)")
       files.append(try InputFile.contents(of: FilePath(out), limit: 1 << 24))
