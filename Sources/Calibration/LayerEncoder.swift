@@ -9,6 +9,8 @@ public struct FeedbackSettings: Hashable, Sendable {
   /// SmolLM2 lost a fifth less on other parts of the same text and half as much on another domain's, kjv-llama up to
   /// 5 % and 11 % less; from 1 on it costs.
   public var damping = 0.2
+  /// Where losses are only foretold: that is what the text says, no more.
+  static let forecastDamping = 0.01
   /// Passes of coordinate descent after the greedy one.
   public var sweeps = 2
   /// Each layer is fitted to the full-precision model's output, given the inputs that the quantized model produces

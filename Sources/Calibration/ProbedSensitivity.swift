@@ -146,7 +146,8 @@ public struct ProbedSensitivity {
       for inputs in pass.inputs {
         let readers = inputs.readers.filter(waiting.contains)
         guard let first = readers.first else { continue }
-        guard let hessian = InputHessian(gram: inputs.gram, damping: settings.damping, on: processor) else {
+        guard let hessian = InputHessian(gram: inputs.gram, damping: FeedbackSettings.forecastDamping, on: processor)
+        else {
           throw .notFinite(tensor: first.tensor)
         }
         for part in readers {
@@ -167,7 +168,9 @@ public struct ProbedSensitivity {
     let columns = tensor.shape.columns
     let identity = Matrix(rows: columns, columns: columns)
     identity.floats.withMutableSpan { values in for c in 0..<columns { values[c * columns + c] = 1 } }
-    guard let hessian = InputHessian(gram: identity, damping: settings.damping, on: processor) else { return nil }
+    guard let hessian = InputHessian(gram: identity, damping: FeedbackSettings.forecastDamping, on: processor) else {
+      return nil
+    }
     let shares = SensitivityEstimator.tokenShares(windows, vocabularySize: tensor.shape.rows)
     try addSlabs(of: tensor, to: &errors, hessian, shares)
     return errors
@@ -178,7 +181,7 @@ public struct ProbedSensitivity {
   ) throws(CalibrationError) -> FormatErrors? {
     guard var errors = empty("output.weight"), let tensor = model["output.weight"] else { return nil }
     let inputs = sums.final(last, streams, columns: tensor.shape.columns)
-    guard let hessian = InputHessian(gram: inputs.gram, damping: settings.damping, on: processor) else {
+    guard let hessian = InputHessian(gram: inputs.gram, damping: FeedbackSettings.forecastDamping, on: processor) else {
       throw .notFinite(tensor: tensor.name)
     }
     let shares = SensitivityEstimator.tokenShares(windows, vocabularySize: tensor.shape.rows)

@@ -71,7 +71,7 @@ public struct SensitivityEstimator {
       }
       for input in BlockInput.allCases {
         guard let gram = matrices[input] else { continue }
-        guard let hessian = InputHessian(gram: gram, damping: settings.damping, on: processor) else {
+        guard let hessian = InputHessian(gram: gram, damping: FeedbackSettings.forecastDamping, on: processor) else {
           throw .notFinite(tensor: input.readers[0].tensorName(layer: layer))
         }
         for role in input.readers {
@@ -120,7 +120,7 @@ public struct SensitivityEstimator {
       let gram = Matrix(rows: width, columns: width)
       if needsGradient { processor.add(gram, fisher.embeddingGram, into: gram) }
       if needsInputs { processor.add(gram, fisher.headGram, into: gram) }
-      guard let hessian = InputHessian(gram: gram, damping: settings.damping, on: processor) else {
+      guard let hessian = InputHessian(gram: gram, damping: FeedbackSettings.forecastDamping, on: processor) else {
         throw .notFinite(tensor: name)
       }
       let shares = Self.tokenShares(windows, vocabularySize: tensor.shape.rows)
