@@ -83,6 +83,7 @@ public final class AtomicFile: Sendable {
   public func commit() throws(FileError) {
     try flush()
     try name()
+    syncFolder()
   }
 
   /// Commits files that belong together: all are durable before the first has its name, and when one cannot be named
@@ -97,6 +98,8 @@ public final class AtomicFile: Sendable {
         throw error
       }
     }
+    // Only now: names that belong together come one right after the other.
+    for file in files { file.syncFolder() }
   }
 
   /// Makes the bytes durable; they still have no name.
@@ -117,7 +120,7 @@ public final class AtomicFile: Sendable {
     if sibling == nil {
       if !overwrites {
         guard link(to: path) else { throw errno == EEXIST ? .exists(path: path) : failure("name") }
-        return syncFolder()
+        return
       }
       let name = Self.hiddenSibling(of: path)
       guard link(to: name) else { throw failure("name") }
@@ -130,7 +133,6 @@ public final class AtomicFile: Sendable {
       unsafe _ = unlink(source.string)
       throw problem
     }
-    syncFolder()
   }
 
   private func link(to name: FilePath) -> Bool {
