@@ -3,8 +3,8 @@
 usage: Scripts/bench_cost.py --text CALIBRATION.txt [--model F16.gguf] [--rounds N] [--rows ROW ...]
 
 Rows: q8_0 q4_0 q4_k_m (without calibration; `bare`: without the report, whose SHA-256 of the source llama-quantize does
-not compute), q4_k_m+imatrix iq4_nl iq4_xs (with llama-imatrix's file), imatrix (the
-calibration pass, the same tokens), feedback sequential (error feedback onto q4_k_m; llama.cpp has no such thing).
+not compute), q4_k_m+imatrix iq4_nl iq4_xs (with llama-imatrix's file), imatrix (the calibration pass, the same tokens),
+feedback sequential (error feedback onto q4_k_m; llama.cpp has no such thing).
 Needs `make build` and `make peers`; the model is Models/smollm2/SmolLM2-135M-dithered.F16.gguf where not given, which
 Scripts/dither.py makes. Two threads.
 """
@@ -18,7 +18,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROWS = ["q8_0", "q4_0", "q4_k_m", "q8_0 bare", "q4_0 bare", "imatrix", "q4_k_m+imatrix", "iq4_nl", "iq4_xs", "feedback", "sequential"]
+ROWS = ["q8_0", "q4_0", "q4_k_m", "q8_0 bare", "q4_0 bare", "imatrix", "q4_k_m+imatrix", "iq4_nl", "iq4_xs", "feedback",
+        "sequential"]
 CONTEXT, WINDOWS = 512, 16
 
 

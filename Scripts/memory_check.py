@@ -3,8 +3,8 @@
 usage: Scripts/memory_check.py [--contexts 512 2048 8192] [--recipes q8_0 q4_0] [MODEL ...]
 
 Each model is run as it is and quantized by each recipe, with the cache in F32 (exact arithmetic), F16, Q8_0 and Q4_0
-(fast), with a prompt that fills the context. Measured is the peak resident size that the system tells of the process (wait4). Fails
-when a row is off by more than 3 % and 2 MB. Default: kjv-llama, and SmolLM2 where `make models` installed it.
+(fast), with a prompt that fills the context. Measured is the peak resident size that the system tells of the process
+(wait4). Fails when a row is off by more than 3 % and 2 MB. Default: kjv-llama, and SmolLM2 where `make models` installed it.
 """
 import argparse
 import glob
