@@ -52,11 +52,11 @@ bench-cost: build ## Time and memory of quantizing and calibrating beside llama.
 	@$(PYTHON) Scripts/bench_cost.py --text "$(TEXT)" $(ARGS)
 
 .PHONY: fuzz
-fuzz: ## Fuzz one reader with libFuzzer and AddressSanitizer (FORMAT=hdf5 SECONDS=60)
+fuzz: setup ## Fuzz one reader with libFuzzer and AddressSanitizer (FORMAT=hdf5 SECONDS=60)
 	@Scripts/fuzz.sh "$(FORMAT)" "$(or $(SECONDS),60)"
 
 .PHONY: fuzz-all
-fuzz-all: ## Fuzz every reader one after the other and print a table (SECONDS=600)
+fuzz-all: setup ## Fuzz every reader one after the other and print a table (SECONDS=600)
 	@Scripts/fuzz_all.sh "$(or $(SECONDS),600)"
 
 .PHONY: check-real

@@ -33,12 +33,12 @@ typedef struct {
 
 INLINE void affine_propose(const f32x16 *above, const f32x16 *weights, int elements, float high, f32x16 scale, f32x16 offset,
                            affine_proposal *best) {
-  f32x16 inverse = f32x16_reciprocal(scale), shift = offset * inverse, sq = f32x16_splat(0), qq = sq, xq = sq;
+  f32x16 inverse = f32x16_reciprocal(scale), sq = f32x16_splat(0), qq = sq, xq = sq;
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_nearest(above[j] * inverse - shift, 0, high), wq = weights ? weights[j] * q : q;
+    f32x16 q = code_of(above[j] - offset, inverse, 0, high), wq = weights ? weights[j] * q : q;
     sq += wq;
-    qq += wq * q;
-    xq += wq * above[j];
+    qq = f32x16_fma(wq, q, qq);
+    xq = f32x16_fma(wq, above[j], xq);
   }
   f32x16 determinant = best->weight * qq - sq * sq, covariance = best->weight * xq - best->sum * sq;
   f32x16 fitted = covariance / determinant, gain = fitted * covariance;
@@ -90,7 +90,7 @@ INLINE scale_choice affine_search(const f32x16 *x, const f32x16 *weights, int el
 }
 
 INLINE i32x16 affine_code(f32x16 x, const scale_choice *choice, f32x16 inverse, float high, f64x16 *error) {
-  f32x16 q = code_nearest((x - choice->offset) * inverse, 0, high), e = x - (q * choice->scale + choice->offset);
+  f32x16 q = code_of(x - choice->offset, inverse, 0, high), e = x - f32x16_fma(q, choice->scale, choice->offset);
   f64x16 wide = f64x16_from_f32(e);  // squares of floats would leave their range
   *error += wide * wide;
   return i32x16_from_f32(q);

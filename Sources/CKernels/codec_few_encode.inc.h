@@ -118,7 +118,7 @@ INLINE f32x16 q2_0_scale(const f32x16 *x, const f32x16 *weights) {
     for (int step = 4; step < 15; step++) {
       f32x16 inverse = perExtreme * (0.25f * (float)(side * step)), xq = f32x16_splat(0), qq = xq;
       for (int j = 0; j < 32; j++) {
-        f32x16 q = code_nearest(x[j] * inverse, -1, 2), wq = weights ? weights[j] * q : q;
+        f32x16 q = code_of(x[j], inverse, -1, 2), wq = weights ? weights[j] * q : q;
         xq += wq * x[j];
         qq += wq * q;
       }

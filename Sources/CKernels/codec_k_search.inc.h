@@ -41,11 +41,11 @@ INLINE symmetric_sums symmetric_sum(const f32x16 *x, const f32x16 *weights, int 
   f32x16 inverse = f32x16_reciprocal(step);
   symmetric_sums s = {f32x16_splat(0), f32x16_splat(0), f32x16_splat(0)};
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_nearest(x[j] * inverse, low, high), e = x[j] - q * step;
+    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, step, x[j]);
     f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
-    s.error += we * e;
-    s.xq += wq * x[j];
-    s.qq += wq * q;
+    s.error = f32x16_fma(we, e, s.error);
+    s.xq = f32x16_fma(wq, x[j], s.xq);
+    s.qq = f32x16_fma(wq, q, s.qq);
   }
   return s;
 }
@@ -105,15 +105,15 @@ INLINE affine_sums affine_sum(const f32x16 *x, const f32x16 *weights, int elemen
   f32x16 inverse = f32x16_reciprocal(step), zero = f32x16_splat(0);
   affine_sums s = {zero, zero, zero, zero, zero, zero};
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_nearest((x[j] + below) * inverse, 0, high), e = x[j] - (q * step - below);
+    f32x16 q = code_of(x[j] + below, inverse, 0, high), e = x[j] - f32x16_fma(q, step, -below);
     f32x16 w = weights ? weights[j] : f32x16_splat(1);
     f32x16 wq = weights ? w * q : q, we = weights ? w * e : e;
-    s.error += we * e;
+    s.error = f32x16_fma(we, e, s.error);
     s.w += w;
     s.wx += weights ? w * x[j] : x[j];
     s.q += wq;
-    s.qq += wq * q;
-    s.xq += wq * x[j];
+    s.qq = f32x16_fma(wq, q, s.qq);
+    s.xq = f32x16_fma(wq, x[j], s.xq);
   }
   return s;
 }

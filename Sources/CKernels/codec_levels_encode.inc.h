@@ -26,11 +26,11 @@ INLINE symmetric_sums iq4_sum(const f32x16 *x, const f32x16 *weights, f32x16 ste
   f32x16 inverse = f32x16_reciprocal(step);
   symmetric_sums s = {f32x16_splat(0), f32x16_splat(0), f32x16_splat(0)};
   for (int j = 0; j < 32; j++) {
-    f32x16 q = iq4_level(x[j] * inverse), e = x[j] - q * step;
+    f32x16 q = iq4_level(x[j] * inverse), e = f32x16_fma(-q, step, x[j]);
     f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
-    s.error += we * e;
-    s.xq += wq * x[j];
-    s.qq += wq * q;
+    s.error = f32x16_fma(we, e, s.error);
+    s.xq = f32x16_fma(wq, x[j], s.xq);
+    s.qq = f32x16_fma(wq, q, s.qq);
   }
   return s;
 }

@@ -18,6 +18,16 @@ INLINE f32x16 f32x16_clamp(f32x16 x, float low, float high) {
 // The nearest finite half.
 INLINE f32x16 f32x16_to_half_grid(f32x16 x) { return f32x16_from_half(half_from_f32x16(f32x16_clamp(x, -65504, 65504))); }
 INLINE f32x16 code_nearest(f32x16 scaled, float low, float high) { return f32x16_round(f32x16_clamp(scaled, low, high)); }
+// Clang would fold a bound that it knows into what follows: a comparison and a blend in place of a minimum.
+INLINE float hidden(float bound) {
+  __asm__("" : "+r"(bound));
+  return bound;
+}
+// The code nearest to x · inverse. Rounded before it is clamped, which leaves one operation for product and rounding.
+INLINE f32x16 code_of(f32x16 x, f32x16 inverse, float low, float high) {
+  const float magic = 12582912;  // see f32x16_round
+  return f32x16_clamp(f32x16_fma(x, inverse, f32x16_splat(magic)), magic + low, hidden(magic + high)) - magic;
+}
 
 // The element of largest magnitude, with its sign; the first of equals.
 INLINE f32x16 group_extreme(const f32x16 *x, int elements) {
@@ -43,11 +53,11 @@ INLINE f32x16 symmetric_measure(const f32x16 *x, const f32x16 *weights, int elem
                                 f32x16 scale, scale_choice *best) {
   f32x16 inverse = f32x16_reciprocal(scale), error = f32x16_splat(0), xq = error, qq = error;
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_nearest(x[j] * inverse, low, high), e = x[j] - q * scale;
+    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, scale, x[j]);
     f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
-    error += we * e;
-    xq += wq * x[j];
-    qq += wq * q;
+    error = f32x16_fma(we, e, error);
+    xq = f32x16_fma(wq, x[j], xq);
+    qq = f32x16_fma(wq, q, qq);
   }
   choice_keep(best, scale, f32x16_splat(0), error);
   return xq / qq;
@@ -58,9 +68,9 @@ INLINE void symmetric_propose(const f32x16 *x, const f32x16 *weights, int elemen
                               f32x16 *bestGain, f32x16 *bestScale) {
   f32x16 xq = f32x16_splat(0), qq = xq;
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_nearest(x[j] * inverse, low, high), wq = weights ? weights[j] * q : q;
-    xq += wq * x[j];
-    qq += wq * q;
+    f32x16 q = code_of(x[j], inverse, low, high), wq = weights ? weights[j] * q : q;
+    xq = f32x16_fma(wq, x[j], xq);
+    qq = f32x16_fma(wq, q, qq);
   }
   f32x16 scale = xq / qq, gain = scale * xq;
   i32x16 better = gain > *bestGain;
@@ -74,14 +84,14 @@ INLINE void affine_measure(const f32x16 *x, const f32x16 *weights, int elements,
   f32x16 inverse = f32x16_reciprocal(*scale), zero = f32x16_splat(0);
   f32x16 error = zero, sw = zero, sq = zero, qq = zero, se = zero, eq = zero;
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_nearest((x[j] - *offset) * inverse, 0, high), e = x[j] - (q * *scale + *offset);
+    f32x16 q = code_of(x[j] - *offset, inverse, 0, high), e = x[j] - f32x16_fma(q, *scale, *offset);
     f32x16 w = weights ? weights[j] : f32x16_splat(1), wq = weights ? w * q : q, we = weights ? w * e : e;
-    error += we * e;
+    error = f32x16_fma(we, e, error);
     sw += w;
     sq += wq;
-    qq += wq * q;
+    qq = f32x16_fma(wq, q, qq);
     se += we;
-    eq += we * q;
+    eq = f32x16_fma(we, q, eq);
   }
   choice_keep(best, *scale, *offset, error);
   // The residual is fitted, not x itself, so that a large offset does not drown the sums.

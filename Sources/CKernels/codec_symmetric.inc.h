@@ -57,27 +57,25 @@ static void PASTE(decode_q8_k, ISA)(const uint8_t *blocks, float *out, size_t co
 
 // Final codes under the stored scale; accumulates the plain squared error.
 INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, float high, f64x16 *error) {
-  f32x16 q = code_nearest(x * inverse, low, high), e = x - q * scale;
+  f32x16 q = code_of(x, inverse, low, high), e = f32x16_fma(-q, scale, x);
   f64x16 wide = f64x16_from_f32(e);  // squares of floats would leave their range
   *error += wide * wide;
   return i32x16_from_f32(q);
 }
 
-// The search for few levels. ggml puts the extreme element at `low`; here the extreme is tried at places around `low`
-// and, with the scale's sign flipped, around −`low`. The best proposal is then refitted against its own codes.
+// The search for few levels. ggml puts the extreme element at `low`; here it is tried at places from beyond `low` down to
+// −(low + 1), where the other sign of the scale has its last level. The best proposal is then fitted to its own codes.
+// Places closer than these give nearly the same codes: fourteen of them found nothing that these seven do not.
 INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int elements, float low, float high) {
   f32x16 extreme = group_extreme(x, elements), perExtreme = f32x16_reciprocal(extreme);
   f32x16 plain = f32x16_to_half_grid(extreme / low);
   scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
   f32x16 scale = symmetric_measure(x, weights, elements, low, high, plain, &best);
   f32x16 gain = f32x16_splat(-1);
-  for (int step = -3; step <= 3; step++) {
-    float place = low + 0.25f * (float)step;
-    symmetric_propose(x, weights, elements, low, high, perExtreme * place, &gain, &scale);
-    symmetric_propose(x, weights, elements, low, high, perExtreme * -place, &gain, &scale);
-  }
-  for (int round = 0; round < 2; round++)
-    scale = symmetric_measure(x, weights, elements, low, high, f32x16_to_half_grid(scale), &best);
+  for (int step = 0; step < 6; step++)
+    symmetric_propose(x, weights, elements, low, high, perExtreme * (low - 0.875f + 0.3125f * (float)step), &gain, &scale);
+  symmetric_propose(x, weights, elements, low, high, perExtreme * -(low + 1), &gain, &scale);
+  symmetric_measure(x, weights, elements, low, high, f32x16_to_half_grid(scale), &best);
   return best;
 }
 
@@ -124,19 +122,16 @@ INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   return error;
 }
 
-// 255 levels: only the last thousandths of the scale matter. The extreme goes to −128 (the scale takes its sign), then
-// the scale shrinks by single steps of a half, which costs the extreme a little and gains on all the others.
+// 255 levels: the extreme stays on one, ggml's 127 first and then −128, −126 … −123 (the scale takes its sign). Each of
+// these scales rounds the other elements afresh, and the luckiest wins.
 INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   f32x16 extreme = group_extreme(x, 32);
   f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme) / 127);
   scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
   symmetric_measure(x, weights, 32, -128, 127, plain, &best);
-  i32x16 bits = __builtin_convertvector(half_from_f32x16(f32x16_clamp(extreme / -128, -65504, 65504)), i32x16);
-  for (int step = 0; step < 10; step++) {
-    i32x16 shrunk = bits - (((bits & 0x7fff) > step) & step);
-    f32x16 scale = f32x16_from_half(__builtin_convertvector(shrunk, u16x16));
-    symmetric_measure(x, weights, 32, -128, 127, scale, &best);
-  }
+  static const float levels[] = {-128, -126, -125, -124, -123};
+  for (int i = 0; i < 5; i++)
+    symmetric_measure(x, weights, 32, -128, 127, f32x16_to_half_grid(extreme / levels[i]), &best);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));

@@ -51,6 +51,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void blocks_sha_ni(uint32_t s
   __m128i abef = _mm_alignr_epi8(badc, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, badc, 0xf0);
   for (; blockCount > 0; blockCount--, bytes += 64) {
     __m128i w[4], abefBefore = abef, cdghBefore = cdgh;
+#pragma clang loop unroll(full)  // keeps w in registers
     for (int four = 0; four < 16; four++) {
       __m128i *now = &w[four % 4];
       if (four < 4) {
@@ -72,10 +73,17 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void blocks_sha_ni(uint32_t s
   _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(dchg, feba, 8));
 }
 
-static int has_sha_ni(void) {
+static int find_sha_ni(void) {
   unsigned a, b, c, d;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & 1u << 29)) return 0;
   return __get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 19) && (c & 1u << 9);  // SSE4.1, SSSE3
+}
+
+// Asked once: in a virtual machine the question takes as long as hashing some kilobytes.
+static int has_sha_ni(void) {
+  static _Atomic int known;  // 0: not asked yet, 1: no, 2: yes
+  if (known == 0) known = 1 + find_sha_ni();
+  return known == 2;
 }
 #endif
 

@@ -92,8 +92,8 @@ public struct DeviceCatalog: Sendable {
   }
 }
 
-/// Insertions, deletions and replacements from one to the other. Costs the product of the lengths.
-func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+/// Insertions, deletions and replacements from one to the other (Levenshtein). Costs the product of the lengths.
+package func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
   var row = Array(0...b.count)
   for (i, byte) in a.enumerated() {
     var diagonal = row[0]

@@ -137,10 +137,7 @@ extension ModelShape {
     let model = described.model
     self = described.shape
     guard let name else { return }
-    let book = try RecipeBook()
-    guard let recipe = book[name] else {
-      throw UsageError("no recipe is called '\(name)'; there are: \(book.names.joined(separator: ", "))")
-    }
+    let recipe = try RecipeBook().recipe(called: name)
     let plan = try recipe.plan(for: model)
     self = formatted(by: plan)
     guard let scheme = plan.packing else { return }

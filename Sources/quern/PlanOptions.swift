@@ -27,12 +27,7 @@ struct PlanOptions: ParsableArguments {
       guard recipe == nil else { throw UsageError("--plan says every tensor's type; leave --recipe out") }
       return nil
     }
-    let book = try RecipeBook()
-    let name = recipe ?? "int4"
-    guard let recipe = book[name] else {
-      throw UsageError("no recipe is called '\(name)'; there are: \(book.names.joined(separator: ", "))")
-    }
-    return recipe
+    return try RecipeBook().recipe(called: recipe ?? "int4")
   }
 
   func overrides(for model: Model, at path: FilePath, kernels: Kernels) throws -> [FormatOverride] {
@@ -77,5 +72,16 @@ struct PlanOptions: ParsableArguments {
     let file = try AtomicFile(savePlan, overwrites: true)
     try file.write(plan.serialized(), at: 0)
     try file.commit()
+  }
+}
+
+extension RecipeBook {
+  /// - Throws: an error with the name that was probably meant
+  func recipe(called name: String) throws(UsageError) -> Recipe {
+    if let recipe = self[name] { return recipe }
+    let advice =
+      UsageMessage.suggestion(for: name, among: names).map { $0 + " `quern recipes` lists all" }
+      ?? "there are: \(names.joined(separator: ", "))"
+    throw UsageError("no recipe is called '\(name)'; \(advice)")
   }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Footprint
 
 /// What to say about a command line that cannot be parsed: one message, the nearest word, where to read more.
 enum UsageMessage {
@@ -6,9 +7,7 @@ enum UsageMessage {
   static func text(for error: any Error, arguments: [String]) -> String {
     let commands = Quern.configuration.subcommands.map { $0._commandName }
     if let word = arguments.first, !word.hasPrefix("-"), word != "help", !commands.contains(word) {
-      let advice =
-        nearest(to: word, among: commands).map { "did you mean '\($0)'?" }
-        ?? "there are: \(commands.joined(separator: ", "))"
+      let advice = suggestion(for: word, among: commands) ?? "there are: \(commands.joined(separator: ", "))"
       return "no command is called '\(word)'; \(advice)"
     }
     let usage = Quern.fullMessage(for: error).split(separator: "\n").map(String.init)
@@ -18,7 +17,7 @@ enum UsageMessage {
     let unknown = arguments.prefix { $0 != "--" }.filter { $0.hasPrefix("--") }.map { String($0.prefix { $0 != "=" }) }
       .first { !known.contains($0) }
     guard let unknown, known.count > 2 else { return Quern.message(for: error) + more }
-    let advice = nearest(to: unknown, among: known).map { "; did you mean '\($0)'?" } ?? ""
+    let advice = suggestion(for: unknown, among: known).map { "; " + $0 } ?? ""
     return "no option is called '\(unknown)'\(advice)" + more
   }
 
@@ -34,31 +33,23 @@ enum UsageMessage {
     usage.split { !($0.isLetter || $0.isNumber || $0 == "-") }.map(String.init).filter { $0.hasPrefix("--") }
   }
 
-  /// At most two edits away.
-  private static func nearest(to word: String, among words: [String]) -> String? {
-    words.map { ($0, editDistance($0, word)) }.min { $0.1 < $1.1 }.flatMap { $0.1 <= 2 ? $0.0 : nil }
+  /// Names the nearest words, if they are at most two edits away and more alike than not. Case and punctuation do not
+  /// count: people write Q4KM.
+  static func suggestion(for word: String, among words: [String]) -> String? {
+    let wanted = letters(word)
+    let distances = words.map { distance(letters($0), wanted) }
+    guard let least = distances.min(), least <= min(2, max(1, wanted.count - 2)) else { return nil }
+    let names = zip(words, distances).filter { $0.1 == least }.prefix(3).map { "'\($0.0)'" }
+    return "did you mean \(names.joined(separator: " or "))?"
   }
+
+  private static func letters(_ word: String) -> String { word.lowercased().filter { $0.isLetter || $0.isNumber } }
 
   /// The `count` nearest words, nearest first.
   static func nearest(to word: String, among words: [String], count: Int) -> [String] {
-    let distances = words.enumerated().map {
-      (word: $0.element, distance: editDistance($0.element, word), at: $0.offset)
-    }
+    let distances = words.enumerated().map { (word: $0.element, distance: distance($0.element, word), at: $0.offset) }
     return distances.sorted { ($0.distance, $0.at) < ($1.distance, $1.at) }.prefix(count).map(\.word)
   }
 
-  /// Levenshtein's.
-  private static func editDistance(_ a: String, _ b: String) -> Int {
-    var row = Array(0...b.count)
-    for (i, x) in a.enumerated() {
-      var diagonal = row[0]
-      row[0] = i + 1
-      for (j, y) in b.enumerated() {
-        let substitution = diagonal + (x == y ? 0 : 1)
-        diagonal = row[j + 1]
-        row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
-      }
-    }
-    return row[b.count]
-  }
+  private static func distance(_ a: String, _ b: String) -> Int { editDistance(Array(a.utf8), Array(b.utf8)) }
 }

@@ -17,6 +17,7 @@ import Testing
       (["inspect", "MODEL", "--threads", "two"], ["--threads", "two"]),
       (["run", "MODEL", "-p", "x", "--isa", "nonsense"], ["nonsense", "generic"]),
       (["quantize", "MODEL", "-o", "x", "--recipe", "q3"], ["q3", "q8_0"]), (["quantize", "MODEL"], ["-o"]),
+      (["quantize", "MODEL", "-o", "x", "--recipe", "Q4KM"], ["Q4KM", "'q4_k_m'", "quern recipes"]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn(=q8_0"], ["--tensor", "ffn("]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn=q9"], ["--tensor", "q9"]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn=iq2_xs"], ["IQ2_XS", "q8_0"]),

@@ -30,28 +30,31 @@ package struct PieceIndex: Sendable {
   @discardableResult
   package mutating func append(_ piece: [UInt8]) -> Int? {
     if (ends.count + 1) * 2 > slots.count { grow() }
-    let earlier = find(piece.span, 0..<piece.count)
+    let (slot, earlier) = probe(piece.span, 0..<piece.count)
     storage += piece
     ends.append(storage.count)
-    if let earlier { return earlier }
-    insert(ends.count - 1)
-    return nil
+    if earlier == nil { slots[slot] = Int32(ends.count) }
+    return earlier
   }
 
-  package func find(_ text: Span<UInt8>, _ part: Range<Int>) -> Int? {
+  package func find(_ text: Span<UInt8>, _ part: Range<Int>) -> Int? { probe(text, part).number }
+
+  /// The slot and the number of an equal piece, or the slot where it would go and nil.
+  private func probe(_ text: Span<UInt8>, _ part: Range<Int>) -> (slot: Int, number: Int?) {
     let mask = slots.count - 1
     let slots = self.slots.span
     let storage = self.storage.span
     let ends = self.ends.span
-    var slot = Int(truncatingIfNeeded: Self.hash(text, part)) & mask
+    var next = Int(truncatingIfNeeded: Self.hash(text, part)) & mask
     probe: while true {
+      let slot = next
       let number = Int(slots[slot]) - 1
-      if number < 0 { return nil }
-      slot = (slot + 1) & mask
+      if number < 0 { return (slot, nil) }
+      next = (slot + 1) & mask
       let start = number == 0 ? 0 : ends[number - 1]
       if ends[number] - start != part.count { continue }
       for offset in 0..<part.count where storage[start + offset] != text[part.lowerBound + offset] { continue probe }
-      return number
+      return (slot, number)
     }
   }
 

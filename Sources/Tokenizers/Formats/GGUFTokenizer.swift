@@ -107,20 +107,24 @@ public enum GGUFTokenizer {
     var index = PieceIndex(capacity: model.tokens.count)
     for token in model.tokens { index.append(token.piece.bytes) }
     // llama.cpp merges spellings, so a merge may make a piece that is no token and merge it on.
-    func number(_ piece: [UInt8]) -> UInt32 {
-      if let known = index.find(piece.span, 0..<piece.count) { return UInt32(known) }
+    func number(_ text: Span<UInt8>, _ part: Range<Int>) -> UInt32 {
+      if let known = index.find(text, part) { return UInt32(known) }
+      let piece = part.map { text[$0] }
       index.append(piece)
       model.mergePieces.append(ByteString(bytes: piece))
       return UInt32(index.count - 1)
     }
     model.merges.reserveCapacity(lines.count)
+    var joined: [UInt8] = []
     for (rank, line) in lines.enumerated() {
-      guard let space = line.bytes.dropFirst().firstIndex(of: UInt8(ascii: " ")) else {
+      let text = line.bytes.span
+      guard let space = (1..<max(1, text.count)).first(where: { text[$0] == UInt8(ascii: " ") }) else {
         throw .invalid(path: "\(path)[\(rank)]", "\"\(line)\" is not two pieces")
       }
-      let (left, right) = (Array(line.bytes[..<space]), Array(line.bytes[(space + 1)...]))
-      let merge = TokenizerModel.Merge(left: number(left), right: number(right))
-      _ = number(left + right)
+      let merge = TokenizerModel.Merge(left: number(text, 0..<space), right: number(text, space + 1..<text.count))
+      joined.removeAll(keepingCapacity: true)
+      for offset in 0..<text.count where offset != space { joined.append(text[offset]) }
+      _ = number(joined.span, 0..<joined.count)
       model.merges.append(merge)
     }
   }
