@@ -1,0 +1,72 @@
+import Bytes
+import ContainerTesting
+import IR
+import Kernels
+import Passes
+import Testing
+
+/// What the weights tell of channels, on two layers of eight channels.
+@Suite struct WeightImportanceTests {
+  private func tensor(_ name: String, _ dimensions: [Int], _ value: (Int, Int) -> Float) throws -> TensorRef {
+    let shape = try #require(Shape(dimensions))
+    let columns = shape.columns
+    let bytes = (0..<shape.elementCount).flatMap { at in
+      let bits = value(at / columns, at % columns).bitPattern
+      return (0..<4).map { UInt8(truncatingIfNeeded: bits >> (8 * UInt32($0))) }
+    }
+    return TensorRef(
+      name: ByteString(name), shape: shape, format: .f32,
+      source: MemoryTensorSource(bytes: bytes, rowByteCount: 4 * columns))
+  }
+
+  /// Layer 0 writes `strength` times as much to channel 5.
+  private func model(strength: Float, more: [TensorRef] = []) throws -> Model {
+    var tensors = [try tensor("token_embd.weight", [16, 8]) { row, _ in row % 2 == 0 ? 1 : -1 }]
+    for layer in 0..<2 {
+      for norm in ["attn_norm", "ffn_norm"] {
+        tensors.append(try tensor("blk.\(layer).\(norm).weight", [8]) { _, column in Float(1 + column) })
+      }
+      tensors.append(try tensor("blk.\(layer).ffn_up.weight", [16, 8]) { _, _ in 1 })
+      tensors.append(try tensor("blk.\(layer).ffn_down.weight", [8, 16]) { row, _ in row == 5 ? strength : 1 })
+    }
+    return Model(family: "llama", hyperparameters: Hyperparameters(), tensors: tensors + more)
+  }
+
+  private func weights(_ model: Model, layer: Int, as format: BlockFormat) throws -> [Float]? {
+    var importance = WeightImportance(model, kernels: .best())
+    return importance.weights(of: try #require(model[ByteString("blk.\(layer).ffn_up.weight")]), as: format)
+  }
+
+  @Test("a strong channel weighs in the layers behind the one that writes it")
+  func strong() throws {
+    let model = try model(strength: 8)
+    #expect(try weights(model, layer: 0, as: .q4_0) == nil)
+    let found = try #require(try weights(model, layer: 1, as: .q4_0))
+    // Seven rows of 16 and one of 16 · 64, by their mean, beside an embedding that is everywhere the same.
+    let mean = Float(7 * 16 + 16 * 64) / 8
+    let strength = (1 + 16 * 64 / mean) / (1 + 16 / mean)
+    #expect(found.indices.allSatisfy { abs(found[$0] - ($0 == 5 ? strength * strength : 1)) < 1e-3 * found[$0] })
+  }
+
+  @Test("eight bits, and a model without strong channels, are rounded evenly")
+  func even() throws {
+    #expect(try weights(model(strength: 8), layer: 1, as: .q8_0) == nil)
+    #expect(try weights(model(strength: 1), layer: 1, as: .q4_0) == nil)
+  }
+
+  @Test("blocks of 256 weigh by the norm as well")
+  func norm() throws {
+    let found = try #require(try weights(model(strength: 1), layer: 1, as: .q4_K))
+    let mean = Float((1...8).map { $0 * $0 }.reduce(0, +)) / 8
+    for column in 0..<8 {
+      let expected = Float((1 + column) * (1 + column)) + 0.1 * mean
+      #expect(abs(found[column] - expected) < 1e-3 * expected)
+    }
+  }
+
+  @Test("a norm behind the layers hides what they write")
+  func behind() throws {
+    let post = try tensor("blk.0.post_ffw_norm.weight", [8]) { _, _ in 1 }
+    #expect(try weights(model(strength: 8, more: [post]), layer: 1, as: .q4_0) == nil)
+  }
+}
