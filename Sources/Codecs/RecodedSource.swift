@@ -11,14 +11,19 @@ public final class RecodedSource: TensorSource {
   private let decoder: Codec
   private let encoder: Codec
   private let kernels: Kernels
-  /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones.
-  private let importance: [Float]
+  /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones. Asked for once, by who
+  /// reads first.
+  private let importance: Deferred<[Float]>
   private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
 
   /// Nil when either format has no codec for its part.
   ///
-  /// - Parameter importance: as `Importance.weights(of:shape:)` gives it, or nil for equal weights.
-  public init?(_ base: TensorRef, as format: BlockFormat, importance: [Float]? = nil, kernels: Kernels) {
+  /// - Parameter importance: as `Importance.weights(of:shape:)` gives it, or nil for equal weights; asked when the first
+  ///   rows are read, since it may read other tensors.
+  public init?(
+    _ base: TensorRef, as format: BlockFormat, importance: @escaping @Sendable () -> [Float]? = { nil },
+    kernels: Kernels
+  ) {
     guard let decoder = Codec.for(base.format, kernels: kernels), let encoder = Codec.for(format, kernels: kernels),
       encoder.canEncode
     else { return nil }
@@ -26,9 +31,11 @@ public final class RecodedSource: TensorSource {
     self.decoder = decoder
     self.encoder = encoder
     self.kernels = kernels
-    self.importance = importance ?? []
-    precondition(
-      base.shape.columns == 0 || self.importance.count % base.shape.columns == 0, "\(base.name): ragged importance")
+    self.importance = Deferred {
+      let weights = importance() ?? []
+      precondition(weights.count % max(1, base.shape.columns) == 0, "\(base.name): ragged importance")
+      return weights
+    }
   }
 
   public var isReady: Bool { base.source.isReady }
@@ -48,7 +55,7 @@ public final class RecodedSource: TensorSource {
   }
 
   private func encode(_ values: Span<Float>, rows: Range<Int>, into bytes: inout MutableRawSpan) -> EncodeStatistics {
-    let importance = importance
+    let importance = importance.value
     guard !importance.isEmpty else { return encoder.encode(values, into: &bytes) }
     let allWeights = importance.span
     let columns = base.shape.columns

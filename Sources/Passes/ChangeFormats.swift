@@ -47,7 +47,7 @@ public struct ChangeFormats: Pass {
   public func run(_ model: Model) throws(PassError) -> Model {
     let targets = Dictionary(uniqueKeysWithValues: plan.steps.map { ($0.name, $0.to) })
     var result = model
-    var unread = WeightImportance(model, kernels: kernels)
+    let unread = WeightImportance(model, kernels: kernels)
     result.replaceTensors(
       model.tensors.map { tensor in
         guard let format = targets[tensor.name], format != tensor.format || pending[tensor.name] != nil else {
@@ -57,8 +57,9 @@ public struct ChangeFormats: Pass {
           pending[tensor.name]
           ?? RecodedSource(
             tensor, as: format,
-            importance: importance?.weights(of: tensor.name, shape: tensor.shape)
-              ?? unread.weights(of: tensor, as: format), kernels: kernels)
+            importance: { [importance] in
+              importance?.weights(of: tensor.name, shape: tensor.shape) ?? unread.weights(of: tensor, as: format)
+            }, kernels: kernels)
         guard let source else { return tensor }
         var recoded = tensor
         recoded.format = format

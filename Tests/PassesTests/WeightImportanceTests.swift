@@ -33,7 +33,7 @@ import Testing
   }
 
   private func weights(_ model: Model, layer: Int, as format: BlockFormat) throws -> [Float]? {
-    var importance = WeightImportance(model, kernels: .best())
+    let importance = WeightImportance(model, kernels: .best())
     return importance.weights(of: try #require(model[ByteString("blk.\(layer).ffn_up.weight")]), as: format)
   }
 
@@ -62,6 +62,20 @@ import Testing
       let expected = Float((1 + column) * (1 + column)) + 0.1 * mean
       #expect(abs(found[column] - expected) < 1e-3 * expected)
     }
+  }
+
+  @Test("a neuron whose gate and way up are strong weighs in the way down")
+  func neuron() throws {
+    let strong = try (0..<2).flatMap { layer in
+      try ["ffn_gate", "ffn_up"].map { name in
+        try tensor("blk.\(layer).\(name).weight", [16, 8]) { row, _ in row == 3 ? 4 : 1 }
+      }
+    }
+    let plain = try model(strength: 1).tensors.filter { !$0.name.text.contains("ffn_up") }
+    let model = Model(family: "llama", hyperparameters: Hyperparameters(), tensors: plain + strong)
+    let down = try #require(model["blk.1.ffn_down.weight"])
+    let found = try #require(WeightImportance(model, kernels: .best()).weights(of: down, as: .q4_0))
+    #expect(found.indices.allSatisfy { abs(found[$0] - ($0 == 3 ? 256 : 1)) < 1e-3 * found[$0] })
   }
 
   @Test("a norm behind the layers hides what they write")
