@@ -1,37 +1,44 @@
 // Sixteen blocks (of the K formats: sub-blocks) side by side: lane b of x[j] is element j of block b. The scale searches
 // run on all sixteen at once, every lane its own search, so a block's bytes do not depend on its neighbours.
 
-INLINE void f32_transpose8(const float *const rows[8], size_t column, float *out) {  // out: stride 16
-  f32x8 r[8], s[8];
-  for (int i = 0; i < 8; i++) memcpy(&r[i], rows[i] + column, sizeof r[i]);
+// Lanes 0–7 and 8–15 are two transposes side by side: out[j] holds element j of rows 0–7 and of rows 8–15.
+INLINE void f32_transpose8(const float *const rows[16], size_t column, f32x16 out[8]) {
+  f32x16 r[8], s[8];
+  for (int i = 0; i < 8; i++) {
+    f32x8 low, high;
+    memcpy(&low, rows[i] + column, sizeof low);
+    memcpy(&high, rows[i + 8] + column, sizeof high);
+    r[i] = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  }
   for (int i = 0; i < 8; i += 2) {
-    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
-    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    s[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+    s[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
   }
   for (int i = 0; i < 8; i += 4)
     for (int k = 0; k < 2; k++) {
-      r[i + 2 * k] = __builtin_shufflevector(s[i + k], s[i + 2 + k], 0, 1, 8, 9, 4, 5, 12, 13);
-      r[i + 2 * k + 1] = __builtin_shufflevector(s[i + k], s[i + 2 + k], 2, 3, 10, 11, 6, 7, 14, 15);
+      f32x16 a = s[i + k], b = s[i + 2 + k];
+      r[i + 2 * k] = __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+      r[i + 2 * k + 1] = __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
     }
   for (int i = 0; i < 4; i++) {
-    s[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-    s[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    out[i] = __builtin_shufflevector(r[i], r[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+    out[i + 4] = __builtin_shufflevector(r[i], r[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
   }
-  for (int i = 0; i < 8; i++) memcpy(out + 16 * i, &s[i], sizeof s[i]);
 }
 
 // rows: sixteen pointers to `elements` (a multiple of 8) floats each; x: [element][block].
 INLINE void group_load(const float *const rows[16], int elements, f32x16 *x) {
-  for (int half = 0; half < 16; half += 8)
-    for (int column = 0; column < elements; column += 8)
-      f32_transpose8(rows + half, (size_t)column, (float *)(x + column) + half);
+  for (int column = 0; column < elements; column += 8) f32_transpose8(rows, (size_t)column, x + column);
 }
 
 // Sets what is not finite to zero and returns how many there were, per lane.
 INLINE i32x16 group_clean(int elements, f32x16 *x) {
-  i32x16 bad = {0};
+  const i32x16 infinity = i32x16_splat(0x7f800000);
+  i32x16 most = {0}, bad = {0};
+  for (int j = 0; j < elements; j++) most = __builtin_elementwise_max(most, (i32x16)x[j] & 0x7fffffff);
+  if (i32x16_sum(most >= infinity) == 0) return bad;
   for (int j = 0; j < elements; j++) {
-    i32x16 isBad = ((i32x16)x[j] & 0x7f800000) == 0x7f800000;
+    i32x16 isBad = ((i32x16)x[j] & infinity) == infinity;
     x[j] = (f32x16)((i32x16)x[j] & ~isBad);
     bad -= isBad;
   }

@@ -31,13 +31,15 @@ INLINE f32x16 code_of(f32x16 x, f32x16 inverse, float low, float high) {
 
 // The element of largest magnitude, with its sign; the first of equals.
 INLINE f32x16 group_extreme(const f32x16 *x, int elements) {
-  f32x16 best = f32x16_abs(x[0]), extreme = x[0];
+  f32x16 most = x[0], least = x[0];
   for (int j = 1; j < elements; j++) {
-    f32x16 magnitude = f32x16_abs(x[j]);
-    i32x16 larger = magnitude > best;
-    best = f32x16_select(larger, magnitude, best);
-    extreme = f32x16_select(larger, x[j], extreme);
+    most = f32x16_max(x[j], most);
+    least = f32x16_min(x[j], least);
   }
+  f32x16 extreme = f32x16_select(most > -least, most, least);
+  if (i32x16_sum((most == -least) & (most != 0)) == 0) return extreme;
+  f32x16 best = f32x16_abs(extreme);
+  for (int j = elements - 1; j >= 0; j--) extreme = f32x16_select(f32x16_abs(x[j]) == best, x[j], extreme);
   return extreme;
 }
 

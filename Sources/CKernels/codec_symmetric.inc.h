@@ -63,20 +63,38 @@ INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, 
   return i32x16_from_f32(q);
 }
 
-// The search for few levels. ggml puts the extreme element at `low`; here it is tried at places from beyond `low` down to
-// −(low + 1), where the other sign of the scale has its last level. The best proposal is then fitted to its own codes.
+// The search for 2^codeBits levels. ggml puts the extreme element at the lowest; here it is tried at places from beyond it
+// down, and where the other sign of the scale has its last level. The best proposal is then fitted to its own codes.
 // Places closer than these give nearly the same codes: fourteen of them found nothing that these seven do not.
-INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int elements, float low, float high) {
-  f32x16 extreme = group_extreme(x, elements), perExtreme = f32x16_reciprocal(extreme);
-  f32x16 plain = f32x16_to_half_grid(extreme / low);
+INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int elements, int codeBits) {
+  float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
+  f32x16 extreme = group_extreme(x, elements), plain = f32x16_to_half_grid(extreme / low);
   scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
   f32x16 scale = symmetric_measure(x, weights, elements, low, high, plain, &best);
-  f32x16 gain = f32x16_splat(-1);
+  pairs p;
+  pairs_load(x, weights, elements, codeBits, extreme, &p);
+  pairs_choice choice = {f32x16_splat(-1), scale / p.unit};
   for (int step = 0; step < 6; step++)
-    symmetric_propose(x, weights, elements, low, high, perExtreme * (low - 0.875f + 0.3125f * (float)step), &gain, &scale);
-  symmetric_propose(x, weights, elements, low, high, perExtreme * -(low + 1), &gain, &scale);
+    pairs_propose(&p, weights != 0, elements, codeBits, (low - 0.875f + 0.3125f * (float)step) / low, 1, &choice);
+  pairs_propose(&p, weights != 0, elements, codeBits, high / -low, -1, &choice);
+  scale = choice.scale * p.unit;
   symmetric_measure(x, weights, elements, low, high, f32x16_to_half_grid(scale), &best);
   return best;
+}
+
+// The codes of the choice, counted from zero. Returns the plain squared errors.
+INLINE f64x16 symmetric_codes(const f32x16 *x, int elements, int codeBits, const scale_choice *best, u8x16 *codes) {
+  float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
+  f32x16 inverse = f32x16_reciprocal(best->scale), sum = f32x16_splat(0);
+  for (int j = 0; j < elements; j++) {
+    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, best->scale, x[j]);
+    sum = f32x16_fma(e, e, sum);
+    codes[j] = __builtin_convertvector(i32x16_from_f32(q - low), u8x16);
+  }
+  if (i32x16_sum((sum > 1e-30f) & (sum < 1e30f)) == -16) return f64x16_from_f32(sum);
+  f64x16 error = {0};
+  for (int j = 0; j < elements; j++) symmetric_code(x[j], best->scale, inverse, low, high, &error);
+  return error;
 }
 
 // Sixteen blocks, one per lane, from codes[element][lane] counted from zero.
@@ -98,24 +116,18 @@ INLINE void fifths_store(uint8_t *const blocks[16], size_t offset, const u8x16 *
 }
 
 INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  scale_choice best = symmetric_search(x, weights, 32, -8, 7);
-  f32x16 inverse = f32x16_reciprocal(best.scale);
-  f64x16 error = {0};
+  scale_choice best = symmetric_search(x, weights, 32, 4);
   u8x16 codes[32];
-  for (int j = 0; j < 32; j++)
-    codes[j] = __builtin_convertvector(symmetric_code(x[j], best.scale, inverse, -8, 7, &error) + 8, u8x16);
+  f64x16 error = symmetric_codes(x, 32, 4, &best, codes);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   nibbles_store(blocks, 2, codes);
   return error;
 }
 
 INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  scale_choice best = symmetric_search(x, weights, 32, -16, 15);
-  f32x16 inverse = f32x16_reciprocal(best.scale);
-  f64x16 error = {0};
+  scale_choice best = symmetric_search(x, weights, 32, 5);
   u8x16 codes[32];
-  for (int j = 0; j < 32; j++)
-    codes[j] = __builtin_convertvector(symmetric_code(x[j], best.scale, inverse, -16, 15, &error) + 16, u8x16);
+  f64x16 error = symmetric_codes(x, 32, 5, &best, codes);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   fifths_store(blocks, 2, codes);
   nibbles_store(blocks, 6, codes);
@@ -132,15 +144,12 @@ INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   static const float levels[] = {-128, -126, -125, -124, -123};
   for (int i = 0; i < 5; i++)
     symmetric_measure(x, weights, 32, -128, 127, f32x16_to_half_grid(extreme / levels[i]), &best);
-  f32x16 inverse = f32x16_reciprocal(best.scale);
-  f64x16 error = {0};
+  u8x16 codes[32];
+  f64x16 error = symmetric_codes(x, 32, 8, &best, codes);
+  for (int j = 0; j < 32; j++) codes[j] ^= 0x80;
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
-  for (int half = 0; half < 32; half += 16) {
-    u8x16 codes[16];
-    for (int j = 0; j < 16; j++)
-      codes[j] = __builtin_convertvector(symmetric_code(x[half + j], best.scale, inverse, -128, 127, &error) & 255, u8x16);
-    group_store(blocks, (size_t)(2 + half), codes);
-  }
+  group_store(blocks, 2, codes);
+  group_store(blocks, 18, codes + 16);
   return error;
 }
 
