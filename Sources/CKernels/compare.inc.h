@@ -4,18 +4,47 @@
 
 #include "rows.inc.h"
 
-// Two sums in turn: one would wait for each addition.
-static double squared_sum(const float *x, size_t n) {
-  f64x16 sums[2] = {{0}, {0}};
+enum { sumChunk = 1024 };  // elements whose float lane sums are exact enough to join a double
+
+// Of a few elements in doubles: squares of floats may leave their range.
+static double wide_squared_sum(const float *x, const float *scales, size_t n) {
+  f64x16 sum = {0};
   for (size_t k = 0; k < n; k += 16) {
-    f32x16 v = k + 16 <= n ? f32x16_load(x + k) : f32x16_load_upto(x + k, n - k);
+    f32x16 v = f32x16_load_upto(x + k, n - k);
+    if (scales) v *= f32x16_load_upto(scales + k, n - k);
     f64x16 wide = f64x16_from_f32(f32x16_select(v - v == 0, v, f32x16_splat(0)));
-    sums[k / 16 % 2] += wide * wide;
+    sum += wide * wide;
   }
-  return f64x16_sum(sums[0] + sums[1]);
+  return f64x16_sum(sum);
 }
 
-enum { sumChunk = 1024 };  // elements whose float lane sums are exact enough to join a double
+INLINE double squared_sum_of(const float *x, const float *scales, size_t n) {
+  double sum = 0;
+  for (size_t from = 0; from < n; from += sumChunk) {
+    size_t count = n - from < sumChunk ? n - from : sumChunk, k = from;
+    f32x16 parts[2] = {{0}, {0}};  // two sums in turn: one would wait for each addition
+    for (; k + 32 <= from + count; k += 32)
+      for (int i = 0; i < 2; i++) {
+        f32x16 v = f32x16_load(x + k + 16 * i);
+        if (scales) v *= f32x16_load(scales + k + 16 * i);
+        parts[i] = f32x16_fma(v, v, parts[i]);
+      }
+    for (; k < from + count; k += 16) {
+      f32x16 v = f32x16_load_upto(x + k, from + count - k);
+      if (scales) v *= f32x16_load_upto(scales + k, from + count - k);
+      parts[0] = f32x16_fma(v, v, parts[0]);
+    }
+    float part = f32x16_sum(parts[0] + parts[1]);
+    int isExact = part > 1e-25f && part < 1e30f;
+    sum += isExact ? (double)part : wide_squared_sum(x + from, scales ? scales + from : 0, count);
+  }
+  return sum;
+}
+
+// What is not finite counts as zero.
+static double squared_sum(const float *x, const float *scales, size_t n) {
+  return scales ? squared_sum_of(x, scales, n) : squared_sum_of(x, 0, n);
+}
 
 static float largest_logit(const float *x, size_t n, size_t *at) {
   f32x16 best = f32x16_splat(-__builtin_inff());

@@ -12,7 +12,7 @@ public final class RecodedSource: TensorSource {
   private let encoder: Codec
   private let kernels: Kernels
   /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones. Asked for once, by who
-  /// reads first.
+  /// prepares or reads first.
   private let importance: Deferred<[Float]>
   private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
 
@@ -40,6 +40,7 @@ public final class RecodedSource: TensorSource {
 
   public var isReady: Bool { base.source.isReady }
   public var forwardOffset: Int? { base.source.forwardOffset }
+  public func prepare() { _ = importance.value }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var stored = [UInt8](repeating: 0, count: rows.count * base.rowByteCount)

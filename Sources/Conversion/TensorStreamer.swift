@@ -70,6 +70,7 @@ public struct TensorStreamer: Sendable {
       guard failure.withLock({ $0 == nil }) else { return }
       let (placement, rows) = slabs[task - 1]
       let tensor = placement.tensor
+      guard !rows.isEmpty else { return tensor.source.prepare() }
       do throws(FileError) {
         var bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)
         try bytes.withMutableRawSpan { (span) throws(FileError) in try tensor.read(rows: rows, into: &span) }
@@ -82,8 +83,11 @@ public struct TensorStreamer: Sendable {
     if let error = failure.withLock({ $0 }) { throw error }
   }
 
-  /// All slabs of all tensors, numbered, without a list of them.
+  /// All slabs of all tensors, numbered, without a list of them. The first of a tensor is without rows and stands for
+  /// preparing one that comes later, so that one thread prepares while the others write.
   private struct Slabs: Sendable {
+    /// How many tensors ahead one is prepared: most of a layer, since some of its tensors are small.
+    private static let lead = 8
     private let placements: [FileLayout.Placement]
     private let rowsPerSlab: [Int]
     /// The number of the first slab of each tensor, and the total at the end.
@@ -94,7 +98,7 @@ public struct TensorStreamer: Sendable {
       rowsPerSlab = placements.map { max(1, TensorStreamer.slabElementCount / max(1, $0.tensor.shape.columns)) }
       var firstSlab = [0]
       for (placement, rows) in zip(placements, rowsPerSlab) {
-        firstSlab.append((firstSlab.last ?? 0) + (placement.tensor.shape.rows + rows - 1) / rows)
+        firstSlab.append((firstSlab.last ?? 0) + 1 + (placement.tensor.shape.rows + rows - 1) / rows)
       }
       self.firstSlab = firstSlab
     }
@@ -108,7 +112,9 @@ public struct TensorStreamer: Sendable {
         let middle = (low + high) / 2
         if firstSlab[middle] <= index { low = middle } else { high = middle }
       }
-      let first = (index - firstSlab[low]) * rowsPerSlab[low]
+      let slab = index - firstSlab[low] - 1
+      guard slab >= 0 else { return (placements[min(low + Self.lead, placements.count - 1)], 0..<0) }
+      let first = slab * rowsPerSlab[low]
       return (placements[low], first..<min(first + rowsPerSlab[low], placements[low].tensor.shape.rows))
     }
   }

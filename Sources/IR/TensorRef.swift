@@ -54,9 +54,12 @@ public protocol TensorSource: Sendable {
   /// Where the first row begins, if that is in a file that is dear to read backwards (a compressed one): who reads many
   /// such tensors reads them in this order. Transforms ask what they read.
   var forwardOffset: Int? { get }
+  /// Does now, once, what all rows need first; else the first reader does, and the others wait for it. From any thread.
+  func prepare()
 }
 
 extension TensorSource {
   public var isReady: Bool { true }
   public var forwardOffset: Int? { nil }
+  public func prepare() {}
 }

@@ -29,7 +29,17 @@ extension Kernels {
 
   /// Σ x² of the finite values, on the calling thread.
   public func squaredSum(_ values: Span<Float>) -> Double {
-    unsafe values.withUnsafeBufferPointer { unsafe $0.isEmpty ? 0 : math.squaredSum($0.baseAddress, $0.count) }
+    unsafe values.withUnsafeBufferPointer { unsafe $0.isEmpty ? 0 : math.squaredSum($0.baseAddress, nil, $0.count) }
+  }
+
+  /// Σ (scale · x)² of what is finite, as many scales as values; on the calling thread.
+  public func squaredSum(_ values: Span<Float>, scales: Span<Float>) -> Double {
+    precondition(values.count == scales.count, "a scale for each value")
+    return unsafe values.withUnsafeBufferPointer { values in
+      unsafe scales.withUnsafeBufferPointer { scales in
+        unsafe values.isEmpty ? 0 : math.squaredSum(values.baseAddress, scales.baseAddress, values.count)
+      }
+    }
   }
 
   private func compare(

@@ -1,4 +1,4 @@
-package import Bytes
+import Bytes
 import Codecs
 package import IR
 package import Kernels
@@ -134,9 +134,10 @@ package final class WeightImportance: Sendable {
 
   /// Σ x² of each column, over at most two thousand rows.
   private static func columnSums(of matrix: TensorRef, _ kernels: Kernels) -> [Double]? {
+    var reader = Rows(of: matrix, kernels)
     var sums = [Double](repeating: 0, count: matrix.shape.columns)
     for row in stride(from: 0, to: matrix.shape.rows, by: max(1, matrix.shape.rows / 1000)) {
-      guard let values = values(of: matrix, rows: row..<row + 1, kernels) else { return nil }
+      guard reader?.read(row..<row + 1) == true, let values = reader?.values else { return nil }
       for (column, value) in values.enumerated() where value.isFinite {
         sums[column] += Double(value) * Double(value)
       }
@@ -146,37 +147,61 @@ package final class WeightImportance: Sendable {
 
   /// Σ (scale · x)² of each row, with a scale per column.
   private static func rowSums(of matrix: TensorRef, scales: [Float]? = nil, _ kernels: Kernels) -> [Double]? {
+    guard var reader = Rows(of: matrix, kernels) else { return nil }
     let columns = matrix.shape.columns
     let step = max(1, (1 << 16) / max(1, columns))
     var sums: [Double] = []
     for first in stride(from: 0, to: matrix.shape.rows, by: step) {
       let rows = first..<min(first + step, matrix.shape.rows)
-      guard var values = values(of: matrix, rows: rows, kernels) else { return nil }
+      guard reader.read(rows) else { return nil }
+      let values = reader.values.span
       for row in 0..<rows.count {
-        let range = row * columns..<(row + 1) * columns
-        if let scales { for column in 0..<columns { values[range.lowerBound + column] *= scales[column] } }
-        sums.append(kernels.squaredSum(values.span.extracting(range)))
+        let row = values.extracting(row * columns..<(row + 1) * columns)
+        sums.append(scales.map { kernels.squaredSum(row, scales: $0.span) } ?? kernels.squaredSum(row))
       }
     }
     return sums
   }
 
-  /// Nil where a compressed file would have to be expanded once more for them.
-  private static func values(of tensor: TensorRef, rows: Range<Int>? = nil, _ kernels: Kernels) -> [Float]? {
-    guard tensor.source.isReady, tensor.source.forwardOffset == nil,
-      let codec = Codec.for(tensor.format, kernels: kernels)
-    else { return nil }
-    let rows = rows ?? 0..<tensor.shape.rows
-    var bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)
-    do {
-      try bytes.withMutableRawSpan { (span) throws(FileError) in try tensor.read(rows: rows, into: &span) }
-    } catch {
-      // Whoever writes the tensor says so.
-      return nil
+  private static func values(of tensor: TensorRef, _ kernels: Kernels) -> [Float]? {
+    var reader = Rows(of: tensor, kernels)
+    return reader?.read(0..<tensor.shape.rows) == true ? reader?.values : nil
+  }
+
+  /// Decoded rows, one piece after the other in the same memory.
+  private struct Rows {
+    private let tensor: TensorRef
+    private let codec: Codec
+    private var bytes: [UInt8] = []
+    private(set) var values: [Float] = []
+
+    /// Nil where a compressed file would have to be expanded once more for them.
+    init?(of tensor: TensorRef, _ kernels: Kernels) {
+      guard tensor.source.isReady, tensor.source.forwardOffset == nil,
+        let codec = Codec.for(tensor.format, kernels: kernels)
+      else { return nil }
+      self.tensor = tensor
+      self.codec = codec
     }
-    var values = [Float](repeating: 0, count: rows.count * tensor.shape.columns)
-    var span = values.mutableSpan
-    codec.decode(bytes.rawSpan, into: &span)
-    return values
+
+    /// False where the file has an error. Whoever writes the tensor says so.
+    mutating func read(_ rows: Range<Int>) -> Bool {
+      let count = rows.count * tensor.shape.columns
+      if values.count != count {
+        values = [Float](repeating: 0, count: count)
+        bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)
+      }
+      do {
+        let tensor = tensor
+        try bytes.withMutableRawSpan { (span) throws(FileError) in try tensor.read(rows: rows, into: &span) }
+      } catch { return false }
+      Self.decode(bytes, into: &values, codec)
+      return true
+    }
+
+    private static func decode(_ bytes: [UInt8], into values: inout [Float], _ codec: Codec) {
+      var span = values.mutableSpan
+      codec.decode(bytes.rawSpan, into: &span)
+    }
   }
 }

@@ -182,7 +182,8 @@ typedef struct quern_math_table {
   quern_task *scatterAdd;       // quern_rows: out[index] += factors · x, row by row; no index twice
   quern_task *rope;             // quern_rope
   void (*compare)(const float *reference, const float *candidate, size_t count, size_t target, quern_comparison *out);
-  double (*squaredSum)(const float *x, size_t count);              // of the finite values
+  // Σ (scale · x)² of what is finite; scales NULL: Σ x².
+  double (*squaredSum)(const float *x, const float *scales, size_t count);
   void (*exponentials)(const float *x, float *out, size_t count);  // for tests: e^x
 } quern_math_table;
 
