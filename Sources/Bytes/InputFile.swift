@@ -67,7 +67,7 @@ public final class InputFile: Sendable {
   }
 
   /// The file as it is, compressed or not.
-  private init(asStored path: FilePath) throws(FileError) {
+  public init(asStored path: FilePath) throws(FileError) {
     self.path = path
     let descriptor: FileDescriptor
     do {

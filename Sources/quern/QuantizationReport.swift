@@ -20,7 +20,7 @@ struct QuantizationReport {
 
   init(
     opened: OpenedModel, plan: QuantizationPlan, importancePath: FilePath?, importance: Importance?,
-    calibration: CalibrationOptions?, windows: [[Int]]?
+    calibration: CalibrationOptions?, windows: [[Int]]?, begun: FileDigest?
   ) {
     self.opened = opened
     self.plan = plan
@@ -28,7 +28,7 @@ struct QuantizationReport {
     self.importance = importance
     self.calibration = calibration
     self.windows = windows
-    digests = FileDigests(of: Self.sourcePaths(of: opened.checkpoint))
+    digests = FileDigests(of: Self.sourcePaths(of: opened.checkpoint), begun: begun)
   }
 
   /// Where it lies: `OUT.report.json`.
@@ -85,14 +85,14 @@ struct QuantizationReport {
     if let calibration, let text = calibration.text, let windows {
       return .object([
         "text": calibration.isOwnText
-          ? .object(["name": .text("self")]) : try FileDigests(of: [text]).rows().first ?? .null,
+          ? .object(["name": .text("self")]) : try FileDigest(of: text).result(),
         "method": .text(calibration.method.rawValue),
         "windows": .integer(windows.count), "tokensPerWindow": .integer(windows.first?.count ?? 0),
       ])
     }
     guard let importancePath, let importance else { return .null }
     return .object([
-      "importance": try FileDigests(of: [importancePath]).rows().first ?? .null,
+      "importance": try FileDigest(of: importancePath).result(),
       "datasets": .texts(importance.datasets), "chunks": .integer(importance.chunkCount),
       "chunkSize": .integer(importance.chunkSize),
     ])

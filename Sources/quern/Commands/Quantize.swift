@@ -55,7 +55,11 @@ struct Quantize: ParsableCommand {
     let importance = try imatrix.map { path throws(ImportanceError) in try ImportanceFile.read(path) }
     // Mistakes in the call are told before a model is opened.
     _ = try planning.chosenRecipe()
+    // Opening a file and hashing it go side by side.
+    let isHashed = !noReport && !dryRun && processor.pool.threads > 1 && !FileSystem.isDirectory(model)
+    let begun = isHashed ? FileDigest(of: model, inBackground: true) : nil
     let opened = try OpenedModel(model, common)
+    UntilExit.keep(opened)
     var windows = try calibration.windows(opened)
     // A text that is missing is told before the work, not after it.
     let verification = try verificationText.map {
@@ -103,7 +107,7 @@ struct Quantize: ParsableCommand {
     let outputPath = try output.requiredOutput()
     let report = QuantizationReport(
       opened: opened, plan: plan, importancePath: imatrix, importance: importance, calibration: calibration,
-      windows: windows)
+      windows: windows, begun: begun)
     try output.perform(
       job, label: "quantize", calibration: quantizer, processor: processor, asJSON: common.json,
       companions: { result throws(FileError) in
