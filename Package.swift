@@ -125,7 +125,8 @@ let package = Package(
         "Bytes", "IR", "Kernels", "Catalog", "Passes", "Codecs", "GGUF", "ContainerTesting", "ModelTesting", system,
       ]),
     .testTarget(
-      name: "CommandTests", dependencies: ["quern", "Bytes", "IR", "ContainerTesting", system], swiftSettings: safe),
+      name: "CommandTests", dependencies: ["quern", "Bytes", "IR", "Kernels", "ContainerTesting", system],
+      swiftSettings: safe),
     tests(
       of: "Calibration",
       uses: [

@@ -58,6 +58,18 @@ public struct Codec: @unchecked Sendable {
     }
   }
 
+  /// The `count` elements of `bytes`, as `decode` expands them.
+  public func decoded(_ bytes: RawSpan, count: Int) -> [Float] {
+    precondition(format.byteCount(elements: count) == bytes.byteCount, "\(format.name): wrong size to decode")
+    // Safe: the sizes were just checked, and the decoder reads and writes exactly these, all of them.
+    return unsafe [Float](unsafeUninitializedCapacity: count) { target, initializedCount in
+      unsafe bytes.withUnsafeBytes { source in
+        unsafe decodeFunction(source.baseAddress?.assumingMemoryBound(to: UInt8.self), target.baseAddress, count)
+      }
+      initializedCount = count
+    }
+  }
+
   /// Encodes whole blocks into exactly the bytes they need. No block's squared error is larger than that of the bytes
   /// that llama-quantize writes without calibration data.
   ///

@@ -45,9 +45,7 @@ public final class RecodedSource: TensorSource {
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var stored = [UInt8](repeating: 0, count: rows.count * base.rowByteCount)
     try stored.withMutableRawSpan { (span) throws(FileError) in try base.read(rows: rows, into: &span) }
-    var values = [Float](repeating: 0, count: rows.count * base.shape.columns)
-    var span = values.mutableSpan
-    decoder.decode(stored.rawSpan, into: &span)
+    let values = decoder.decoded(stored.rawSpan, count: rows.count * base.shape.columns)
     let encoded = encode(values.span, rows: rows, into: &bytes)
     let statistics = RecodeStatistics(
       squaredError: encoded.squaredError, squaredSum: kernels.squaredSum(values.span),

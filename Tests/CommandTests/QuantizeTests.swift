@@ -1,6 +1,7 @@
 import Bytes
 import ContainerTesting
 import IR
+import Kernels
 import SystemPackage
 import Testing
 
@@ -141,5 +142,24 @@ import Testing
       #expect(calibration?["windows"]?.int == 2)
     }
     #expect(files[0] == files[1])
+  }
+
+  /// A GGUF is hashed while it is opened, unless there is but one thread.
+  @Test("the report names its sources by their SHA-256", arguments: ["1", "2"])
+  func sources(threads: String) throws {
+    let weights = kjv.appending("model.safetensors")
+    let middle = scratch.path.appending("middle.gguf")
+    for (model, file, out) in [(kjv, weights, middle), (middle, middle, scratch.path.appending("out.gguf"))] {
+      let outcome = try Quern.run([
+        "quantize", model.string, "-o", out.string, "--recipe", "q8_0", "--threads", threads,
+      ])
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      let bytes = try InputFile.contents(of: FilePath(out.string + ".report.json"), limit: 1 << 24)
+      let rows = try JSONValue.parse(bytes).object?["source"]?.array?.compactMap { $0.object } ?? []
+      let row = try #require(rows.first { $0["name"]?.string?.text == file.lastComponent?.string })
+      let contents = try InputFile.contents(of: file, limit: 1 << 24)
+      #expect(row["sha256"]?.string?.text == SHA256.hexadecimal(of: contents))
+      #expect(row["bytes"]?.int == contents.count)
+    }
   }
 }

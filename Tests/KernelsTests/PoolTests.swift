@@ -19,6 +19,28 @@ import Testing
     }
   }
 
+  @Test("work in the background has begun at once and is over after waiting, however often")
+  func background() {
+    let count = Atomic<Int>(0)
+    let works = (0..<20).map { _ in BackgroundWork { count.add(1, ordering: .relaxed) } }
+    for work in works + works { work.wait() }
+    let total = count.load(ordering: .relaxed)
+    #expect(total == 20)
+  }
+
+  @Test("work that nobody waits for keeps what it needs")
+  func abandoned() {
+    let done = WorkerFlag()
+    do { _ = BackgroundWork { [done] in done.isSet.store(true, ordering: .relaxed) } }
+    for _ in 0..<5000 where !done.isSet.load(ordering: .relaxed) { usleep(1000) }
+    let isDone = done.isSet.load(ordering: .relaxed)
+    #expect(isDone)
+  }
+
+  private final class WorkerFlag: Sendable {
+    let isSet = Atomic<Bool>(false)
+  }
+
   @Test func selection() throws {
     #expect(Kernels.available.last?.name == "generic")
     #expect(try Kernels.named("generic").name == "generic")
