@@ -36,7 +36,7 @@ INLINE i32x16 group_clean(int elements, f32x16 *x) {
   const i32x16 infinity = i32x16_splat(0x7f800000);
   i32x16 most = {0}, bad = {0};
   for (int j = 0; j < elements; j++) most = __builtin_elementwise_max(most, (i32x16)x[j] & 0x7fffffff);
-  if (i32x16_sum(most >= infinity) == 0) return bad;
+  if (i32x16_sum(most >= infinity) == 0) return bad;  // as nearly always
   for (int j = 0; j < elements; j++) {
     i32x16 isBad = ((i32x16)x[j] & infinity) == infinity;
     x[j] = (f32x16)((i32x16)x[j] & ~isBad);

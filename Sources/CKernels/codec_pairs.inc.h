@@ -32,7 +32,7 @@ INLINE i16x32 pairs_high_product(i16x32 a, i16x32 b) {
   return __builtin_convertvector(product >> 16, i16x32);
 }
 
-// Two whole numbers below 2^15 in each lane.
+// Two whole numbers of 16 bits, with their sign, in each lane.
 INLINE i16x32 pairs_of(f32x16 first, f32x16 second) {
   return (i16x32)((i32x16_from_f32(first) & 0xffff) | i32x16_from_f32(second) << 16);
 }

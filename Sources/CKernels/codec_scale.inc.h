@@ -37,6 +37,7 @@ INLINE f32x16 group_extreme(const f32x16 *x, int elements) {
     least = f32x16_min(x[j], least);
   }
   f32x16 extreme = f32x16_select(most > -least, most, least);
+  // Equally far to both sides, which is rare: only then who comes first must be looked for.
   if (i32x16_sum((most == -least) & (most != 0)) == 0) return extreme;
   f32x16 best = f32x16_abs(extreme);
   for (int j = elements - 1; j >= 0; j--) extreme = f32x16_select(f32x16_abs(x[j]) == best, x[j], extreme);
