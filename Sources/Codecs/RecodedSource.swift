@@ -11,18 +11,22 @@ public final class RecodedSource: TensorSource {
   private let decoder: Codec
   private let encoder: Codec
   private let kernels: Kernels
-  /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones. Asked for once, by who
-  /// prepares or reads first.
+  /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones. Asked for once.
   private let importance: Deferred<[Float]>
+  private let watch: (@Sendable (Span<Float>, Range<Int>) -> Void)?
+  public let follows: [ByteString]
   private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
 
   /// Nil when either format has no codec for its part.
   ///
-  /// - Parameter importance: as `Importance.weights(of:shape:)` gives it, or nil for equal weights; asked when the first
-  ///   rows are read, since it may read other tensors.
+  /// - Parameters:
+  ///   - importance: as `Importance.weights(of:shape:)` gives it, or nil for equal weights; asked when the first rows are
+  ///     read, since it may read other tensors.
+  ///   - follows: the tensors that `importance` would read, if they were not read before.
+  ///   - watch: sees all rows as they are decoded, with their numbers, from any thread.
   public init?(
     _ base: TensorRef, as format: BlockFormat, importance: @escaping @Sendable () -> [Float]? = { nil },
-    kernels: Kernels
+    follows: [ByteString] = [], watch: (@Sendable (Span<Float>, Range<Int>) -> Void)? = nil, kernels: Kernels
   ) {
     guard let decoder = Codec.for(base.format, kernels: kernels), let encoder = Codec.for(format, kernels: kernels),
       encoder.canEncode
@@ -31,6 +35,8 @@ public final class RecodedSource: TensorSource {
     self.decoder = decoder
     self.encoder = encoder
     self.kernels = kernels
+    self.follows = follows
+    self.watch = watch
     self.importance = Deferred {
       let weights = importance() ?? []
       precondition(weights.count % max(1, base.shape.columns) == 0, "\(base.name): ragged importance")
@@ -40,12 +46,13 @@ public final class RecodedSource: TensorSource {
 
   public var isReady: Bool { base.source.isReady }
   public var forwardOffset: Int? { base.source.forwardOffset }
-  public func prepare() { _ = importance.value }
+  public var rowsTogether: Int { base.source.rowsTogether }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     var stored = [UInt8](repeating: 0, count: rows.count * base.rowByteCount)
     try stored.withMutableRawSpan { (span) throws(FileError) in try base.read(rows: rows, into: &span) }
     let values = decoder.decoded(stored.rawSpan, count: rows.count * base.shape.columns)
+    watch?(values.span, rows)
     let encoded = encode(values.span, rows: rows, into: &bytes)
     let statistics = RecodeStatistics(
       squaredError: encoded.squaredError, squaredSum: kernels.squaredSum(values.span),

@@ -55,11 +55,24 @@ public struct TensorStreamer: Sendable {
     try write(Self.inOrderOfReading(ready), to: open.file)
   }
 
-  /// Tensors of a compressed file as they lie in it: going back would mean expanding it again.
+  /// Tensors of a compressed file as they lie in it: going back would mean expanding it again. Else as they are, but each
+  /// behind those it follows.
   private static func inOrderOfReading(_ placements: [FileLayout.Placement]) -> [FileLayout.Placement] {
     let offsets = placements.map { $0.tensor.source.forwardOffset }
-    guard offsets.contains(where: { $0 != nil }) else { return placements }
-    return placements.indices.sorted { (offsets[$0] ?? -1, $0) < (offsets[$1] ?? -1, $1) }.map { placements[$0] }
+    guard offsets.allSatisfy({ $0 == nil }) else {
+      return placements.indices.sorted { (offsets[$0] ?? -1, $0) < (offsets[$1] ?? -1, $1) }.map { placements[$0] }
+    }
+    var unread = Set(placements.map(\.tensor.name))
+    var waiting: [FileLayout.Placement] = []
+    var ordered: [FileLayout.Placement] = []
+    for placement in placements {
+      waiting.append(placement)
+      while let next = waiting.firstIndex(where: { unread.isDisjoint(with: $0.tensor.source.follows) }) {
+        unread.remove(waiting[next].tensor.name)
+        ordered.append(waiting.remove(at: next))
+      }
+    }
+    return ordered + waiting
   }
 
   private func write(_ placements: [FileLayout.Placement], to file: AtomicFile) throws(FileError) {
@@ -70,7 +83,6 @@ public struct TensorStreamer: Sendable {
       guard failure.withLock({ $0 == nil }) else { return }
       let (placement, rows) = slabs[task - 1]
       let tensor = placement.tensor
-      guard !rows.isEmpty else { return tensor.source.prepare() }
       do throws(FileError) {
         var bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)
         try bytes.withMutableRawSpan { (span) throws(FileError) in try tensor.read(rows: rows, into: &span) }
@@ -83,11 +95,8 @@ public struct TensorStreamer: Sendable {
     if let error = failure.withLock({ $0 }) { throw error }
   }
 
-  /// All slabs of all tensors, numbered, without a list of them. The first of a tensor is without rows and stands for
-  /// preparing one that comes later, so that one thread prepares while the others write.
+  /// All slabs of all tensors, numbered, without a list of them.
   private struct Slabs: Sendable {
-    /// How many tensors ahead one is prepared: most of a layer, since some of its tensors are small.
-    private static let lead = 8
     private let placements: [FileLayout.Placement]
     private let rowsPerSlab: [Int]
     /// The number of the first slab of each tensor, and the total at the end.
@@ -95,10 +104,14 @@ public struct TensorStreamer: Sendable {
 
     init(_ placements: [FileLayout.Placement]) {
       self.placements = placements
-      rowsPerSlab = placements.map { max(1, TensorStreamer.slabElementCount / max(1, $0.tensor.shape.columns)) }
+      rowsPerSlab = placements.map { placement in
+        let together = placement.tensor.source.rowsTogether
+        let rows = TensorStreamer.slabElementCount / max(1, placement.tensor.shape.columns)
+        return max(together, rows / together * together)
+      }
       var firstSlab = [0]
       for (placement, rows) in zip(placements, rowsPerSlab) {
-        firstSlab.append((firstSlab.last ?? 0) + 1 + (placement.tensor.shape.rows + rows - 1) / rows)
+        firstSlab.append((firstSlab.last ?? 0) + (placement.tensor.shape.rows + rows - 1) / rows)
       }
       self.firstSlab = firstSlab
     }
@@ -112,9 +125,7 @@ public struct TensorStreamer: Sendable {
         let middle = (low + high) / 2
         if firstSlab[middle] <= index { low = middle } else { high = middle }
       }
-      let slab = index - firstSlab[low] - 1
-      guard slab >= 0 else { return (placements[min(low + Self.lead, placements.count - 1)], 0..<0) }
-      let first = slab * rowsPerSlab[low]
+      let first = (index - firstSlab[low]) * rowsPerSlab[low]
       return (placements[low], first..<min(first + rowsPerSlab[low], placements[low].tensor.shape.rows))
     }
   }

@@ -54,12 +54,15 @@ public protocol TensorSource: Sendable {
   /// Where the first row begins, if that is in a file that is dear to read backwards (a compressed one): who reads many
   /// such tensors reads them in this order. Transforms ask what they read.
   var forwardOffset: Int? { get }
-  /// Does now, once, what all rows need first; else the first reader does, and the others wait for it. From any thread.
-  func prepare()
+  /// Tensors whose rows this one needs to know: who reads them all reads these first, which spares reading them again.
+  var follows: [ByteString] { get }
+  /// Rows that cost as much to read as one of them, when read from a multiple of their number on.
+  var rowsTogether: Int { get }
 }
 
 extension TensorSource {
   public var isReady: Bool { true }
   public var forwardOffset: Int? { nil }
-  public func prepare() {}
+  public var follows: [ByteString] { [] }
+  public var rowsTogether: Int { 1 }
 }

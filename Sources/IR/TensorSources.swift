@@ -52,6 +52,8 @@ public struct RowPermutation: TensorSource {
 
   public var isReady: Bool { base.isReady }
   public var forwardOffset: Int? { base.forwardOffset }
+  public var follows: [ByteString] { base.follows }
+  public var rowsTogether: Int { order.count }
 
   public func read(rows: Range<Int>, into bytes: inout MutableRawSpan) throws(FileError) {
     let first = rows.lowerBound / order.count * order.count

@@ -48,8 +48,14 @@ public struct ChangeFormats: Pass {
     let targets = Dictionary(uniqueKeysWithValues: plan.steps.map { ($0.name, $0.to) })
     var result = model
     let unread = WeightImportance(model, kernels: kernels)
+    // An imatrix speaks for what it names.
+    let sums = unread.sums(
+      for: targets.filter { name, _ in
+        guard pending[name] == nil, let shape = model[name]?.shape else { return false }
+        return importance?.weights(of: name, shape: shape) == nil
+      })
     result.replaceTensors(
-      model.tensors.map { tensor in
+      model.tensors.map { (tensor: TensorRef) -> TensorRef in
         guard let format = targets[tensor.name], format != tensor.format || pending[tensor.name] != nil else {
           return tensor
         }
@@ -59,7 +65,8 @@ public struct ChangeFormats: Pass {
             tensor, as: format,
             importance: { [importance] in
               importance?.weights(of: tensor.name, shape: tensor.shape) ?? unread.weights(of: tensor, as: format)
-            }, kernels: kernels)
+            },
+            follows: unread.sources(of: tensor.name, as: format), watch: sums[tensor.name]?.gather, kernels: kernels)
         guard let source else { return tensor }
         var recoded = tensor
         recoded.format = format

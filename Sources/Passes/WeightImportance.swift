@@ -1,5 +1,4 @@
-import Bytes
-import Codecs
+package import Bytes
 package import IR
 package import Kernels
 
@@ -12,17 +11,26 @@ package import Kernels
 /// with the largest mean square is among the first three by this in all but the last layers; the neurons that make such
 /// channels, up to 30,000 times the median, are the first or second of their layer.
 ///
-/// Reads the feed-forward matrices once more, when the weights are first asked for. Safe from any thread.
+/// Needs sums over the feed-forward matrices: of rows that did not pass by `sums(for:)`, and are not in the order that
+/// `sources(of:as:)` asks for, it reads them once more. Safe from any thread.
 package final class WeightImportance: Sendable {
   private let model: Model
   private let kernels: Kernels
-  /// Per layer, per channel of the residual stream, relative to the median; empty where they cannot be told.
-  private let strengths: Deferred<[[Float]]>
+  /// As far as each has one way down; empty where nothing can be told.
+  private let layers: [Layer]
+
+  private struct Layer: Sendable {
+    /// Per channel of the residual stream where the layer begins, relative to the median; nil where it cannot be told.
+    let strength: Deferred<[Float]?>
+    let down: SquaredRowSums
+    /// Scaled as the norm before them scales the channels.
+    let gate, up: SquaredRowSums?
+  }
 
   package init(_ model: Model, kernels: Kernels) {
     self.model = model
     self.kernels = kernels
-    strengths = Deferred { Self.strengths(of: model, kernels) }
+    layers = Self.layers(of: model, kernels)
   }
 
   /// A weight per column for a tensor that becomes `format`; nil where nothing is known, or nothing stands out.
@@ -30,9 +38,7 @@ package final class WeightImportance: Sendable {
   /// Formats whose blocks of 256 share scales of scales gain from the norms too, and their search takes its time anyway.
   /// Else only the few strong columns count; most matrices have none and are not slowed down. Eight bits need no help.
   package func weights(of tensor: TensorRef, as format: BlockFormat) -> [Float]? {
-    guard format.kind == .packed, format.bitsPerElement < 8, tensor.shape.dimensions.count == 2,
-      let place = Place(tensor.name)
-    else { return nil }
+    guard Self.isHelped(format), tensor.shape.dimensions.count == 2, let place = Place(tensor.name) else { return nil }
     let found: [Float]?
     switch place {
     case .behindNorm(let layer, let norm):
@@ -42,6 +48,41 @@ package final class WeightImportance: Sendable {
     }
     return found?.count == tensor.shape.columns ? found : nil
   }
+
+  private static func isHelped(_ format: BlockFormat) -> Bool { format.kind == .packed && format.bitsPerElement < 8 }
+
+  /// What the weights of some tensors will be told from, by the tensor whose rows it sums: who decodes these rows anyway
+  /// may let it gather them.
+  ///
+  /// - Parameter targets: what each tensor becomes.
+  package func sums(for targets: [ByteString: BlockFormat]) -> [ByteString: SquaredRowSums] {
+    var sums: [ByteString: SquaredRowSums] = [:]
+    var depth = 0
+    for (name, format) in targets where Self.isHelped(format) {
+      switch Place(name) {
+      case .behindNorm(let layer?, _): depth = max(depth, layer)
+      case .neurons(let layer) where layers.indices.contains(layer):
+        depth = max(depth, layer)
+        sums[Self.name(layer, "ffn_gate")] = layers[layer].gate
+        sums[Self.name(layer, "ffn_up")] = layers[layer].up
+      default: break
+      }
+    }
+    for (index, layer) in layers.prefix(depth).enumerated() { sums[Self.name(index, "ffn_down")] = layer.down }
+    return sums
+  }
+
+  /// The tensors whose rows tell the weights of this one, best read before it.
+  package func sources(of tensor: ByteString, as format: BlockFormat) -> [ByteString] {
+    guard Self.isHelped(format) else { return [] }
+    return switch Place(tensor) {
+    case .behindNorm(let layer?, _) where layer > 0: [Self.name(layer - 1, "ffn_down")]
+    case .neurons(let layer): [Self.name(layer, "ffn_gate"), Self.name(layer, "ffn_up")]
+    default: []
+    }
+  }
+
+  private static func name(_ layer: Int, _ part: String) -> ByteString { ByteString("blk.\(layer).\(part).weight") }
 
   /// Where a matrix's inputs come from.
   private enum Place {
@@ -58,8 +99,8 @@ package final class WeightImportance: Sendable {
       guard parts.count == 4, parts[0] == "blk", parts[3] == "weight", let layer = Int(parts[1]) else { return nil }
       switch parts[2] {
       case "attn_q", "attn_k", "attn_v", "attn_qkv":
-        self = .behindNorm(layer: layer, norm: ByteString("blk.\(layer).attn_norm.weight"))
-      case "ffn_gate", "ffn_up": self = .behindNorm(layer: layer, norm: ByteString("blk.\(layer).ffn_norm.weight"))
+        self = .behindNorm(layer: layer, norm: WeightImportance.name(layer, "attn_norm"))
+      case "ffn_gate", "ffn_up": self = .behindNorm(layer: layer, norm: WeightImportance.name(layer, "ffn_norm"))
       case "ffn_down": self = .neurons(layer: layer)
       default: return nil
       }
@@ -67,8 +108,7 @@ package final class WeightImportance: Sendable {
   }
 
   private func strength(_ layer: Int) -> [Float]? {
-    let strengths = strengths.value
-    return strengths.indices.contains(layer) ? strengths[layer] : nil
+    layers.indices.contains(layer) ? layers[layer].strength.value : nil
   }
 
   /// From three times the median on; E[x²] grows with the square.
@@ -90,14 +130,8 @@ package final class WeightImportance: Sendable {
 
   /// A neuron is gate times way up, so its mean square is about the product of theirs. From ten times the median on.
   private func neurons(_ layer: Int) -> [Float]? {
-    func tensor(_ part: String) -> TensorRef? { model[ByteString("blk.\(layer).\(part).weight")] }
-    guard let strength = strength(layer), let norm = tensor("ffn_norm"), let gate = tensor("ffn_gate"),
-      let up = tensor("ffn_up"), let normValues = Self.values(of: norm, kernels), normValues.count == strength.count,
-      gate.shape.columns == strength.count, up.shape == gate.shape
-    else { return nil }
-    let scales = zip(normValues, strength).map { $0 * $1 }
-    guard let gates = Self.rowSums(of: gate, scales: scales, kernels),
-      let ups = Self.rowSums(of: up, scales: scales, kernels)
+    guard layers.indices.contains(layer), let gates = layers[layer].gate?.take(), let ups = layers[layer].up?.take(),
+      gates.count == ups.count, !gates.isEmpty
     else { return nil }
     let products = zip(gates, ups).map { $0 * $1 }
     let median = products.sorted()[products.count / 2]
@@ -106,19 +140,37 @@ package final class WeightImportance: Sendable {
     return weights.contains { $0 > 10 } ? weights.map { $0 > 10 ? $0 : 1 } : nil
   }
 
-  private static func strengths(of model: Model, _ kernels: Kernels) -> [[Float]] {
+  private static func layers(of model: Model, _ kernels: Kernels) -> [Layer] {
     // Norms behind a layer scale what it writes; experts write in turns.
     guard !model.tensors.contains(where: { $0.name.text.contains(".post_") }),
-      let embedding = model["token_embd.weight"], let written = columnSums(of: embedding, kernels)
+      let embedding = model["token_embd.weight"]
     else { return [] }
-    var down = [Double](repeating: 0, count: written.count)
-    var strengths: [[Float]] = []
-    while let matrix = model[ByteString("blk.\(strengths.count).ffn_down.weight")], matrix.shape.rows == down.count {
-      guard let strength = relative(written, down), let sums = rowSums(of: matrix, kernels) else { return [] }
-      strengths.append(strength)
-      for index in down.indices { down[index] += sums[index] }
+    let embedded = Deferred { columnSums(of: embedding, kernels) }
+    var written = Deferred<[Double]?> { [Double](repeating: 0, count: embedding.shape.columns) }
+    var layers: [Layer] = []
+    while let matrix = model[name(layers.count, "ffn_down")],
+      matrix.shape.rows == embedding.shape.columns
+    {
+      let index = layers.count
+      let (before, down) = (written, SquaredRowSums(of: matrix, kernels: kernels))
+      let strength = Deferred { embedded.value.flatMap { embedded in before.value.flatMap { relative(embedded, $0) } } }
+      let scales = Deferred {
+        scaled(strength.value, by: model[name(index, "ffn_norm")], kernels)
+      }
+      func sums(_ part: String) -> SquaredRowSums? {
+        model[name(index, part)].map { .init(of: $0, scales: scales, kernels: kernels) }
+      }
+      layers.append(Layer(strength: strength, down: down, gate: sums("ffn_gate"), up: sums("ffn_up")))
+      written = Deferred { before.value.flatMap { before in down.take().map { zip(before, $0).map(+) } } }
     }
-    return strengths
+    return layers
+  }
+
+  private static func scaled(_ strength: [Float]?, by norm: TensorRef?, _ kernels: Kernels) -> [Float]? {
+    guard let strength, let norm = norm.flatMap({ values(of: $0, kernels) }), norm.count == strength.count else {
+      return nil
+    }
+    return zip(norm, strength).map { $0 * $1 }
   }
 
   /// The sum of both, each by its own mean, relative to the median.
@@ -134,7 +186,7 @@ package final class WeightImportance: Sendable {
 
   /// Σ x² of each column, over at most two thousand rows.
   private static func columnSums(of matrix: TensorRef, _ kernels: Kernels) -> [Double]? {
-    var reader = Rows(of: matrix, kernels)
+    var reader = DecodedRows(of: matrix, kernels)
     var sums = [Double](repeating: 0, count: matrix.shape.columns)
     for row in stride(from: 0, to: matrix.shape.rows, by: max(1, matrix.shape.rows / 1000)) {
       guard reader?.read(row..<row + 1) == true, let values = reader?.values else { return nil }
@@ -145,63 +197,8 @@ package final class WeightImportance: Sendable {
     return sums
   }
 
-  /// Σ (scale · x)² of each row, with a scale per column.
-  private static func rowSums(of matrix: TensorRef, scales: [Float]? = nil, _ kernels: Kernels) -> [Double]? {
-    guard var reader = Rows(of: matrix, kernels) else { return nil }
-    let columns = matrix.shape.columns
-    let step = max(1, (1 << 16) / max(1, columns))
-    var sums: [Double] = []
-    for first in stride(from: 0, to: matrix.shape.rows, by: step) {
-      let rows = first..<min(first + step, matrix.shape.rows)
-      guard reader.read(rows) else { return nil }
-      let values = reader.values.span
-      for row in 0..<rows.count {
-        let row = values.extracting(row * columns..<(row + 1) * columns)
-        sums.append(scales.map { kernels.squaredSum(row, scales: $0.span) } ?? kernels.squaredSum(row))
-      }
-    }
-    return sums
-  }
-
   private static func values(of tensor: TensorRef, _ kernels: Kernels) -> [Float]? {
-    var reader = Rows(of: tensor, kernels)
+    var reader = DecodedRows(of: tensor, kernels)
     return reader?.read(0..<tensor.shape.rows) == true ? reader?.values : nil
-  }
-
-  /// Decoded rows, one piece after the other in the same memory.
-  private struct Rows {
-    private let tensor: TensorRef
-    private let codec: Codec
-    private var bytes: [UInt8] = []
-    private(set) var values: [Float] = []
-
-    /// Nil where a compressed file would have to be expanded once more for them.
-    init?(of tensor: TensorRef, _ kernels: Kernels) {
-      guard tensor.source.isReady, tensor.source.forwardOffset == nil,
-        let codec = Codec.for(tensor.format, kernels: kernels)
-      else { return nil }
-      self.tensor = tensor
-      self.codec = codec
-    }
-
-    /// False where the file has an error. Whoever writes the tensor says so.
-    mutating func read(_ rows: Range<Int>) -> Bool {
-      let count = rows.count * tensor.shape.columns
-      if values.count != count {
-        values = [Float](repeating: 0, count: count)
-        bytes = [UInt8](repeating: 0, count: rows.count * tensor.rowByteCount)
-      }
-      do {
-        let tensor = tensor
-        try bytes.withMutableRawSpan { (span) throws(FileError) in try tensor.read(rows: rows, into: &span) }
-      } catch { return false }
-      Self.decode(bytes, into: &values, codec)
-      return true
-    }
-
-    private static func decode(_ bytes: [UInt8], into values: inout [Float], _ codec: Codec) {
-      var span = values.mutableSpan
-      codec.decode(bytes.rawSpan, into: &span)
-    }
   }
 }
