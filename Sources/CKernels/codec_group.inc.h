@@ -78,38 +78,72 @@ typedef struct {
   size_t elements, lanes, blockBytes;
 } group_shape;
 
-// Runs a group encoder over any number of blocks; the last group is filled up with blocks of zeros.
-INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, uint8_t *out,
-                            double *squaredError, group_shape shape, group_encoder *uniform, group_encoder *weighted) {
+// Blocks that are encoded next, as many as sixteen lanes hold.
+typedef struct {
+  const float *rows[16], *weightRows[16];
+  uint8_t *blocks[16];
+  size_t lanes;
+} group_queue;
+
+typedef struct {
+  f64x16 error;
+  i32x16 bad;
+} group_totals;
+
+// Encodes what is queued; lanes without a block are filled up with zeros.
+INLINE void group_flush(group_queue *queue, group_shape shape, group_encoder *encoder, int isWeighted,
+                        group_totals *totals) {
   static const float zeros[32];
   uint8_t sink[256];
-  f64x16 error = {0};
-  i32x16 bad = {0};
-  size_t laneCount = count / shape.elements, column = 0;
-  for (size_t first = 0; first < laneCount; first += 16) {
-    const float *rows[16], *weightRows[16];
-    uint8_t *blocks[16];
-    for (size_t b = 0; b < 16; b++) {
-      size_t lane = first + b;
-      rows[b] = lane < laneCount ? in + lane * shape.elements : zeros;
-      weightRows[b] = lane < laneCount && importance ? importance + column : zeros;
-      if (b % shape.lanes == 0) blocks[b / shape.lanes] = lane < laneCount ? out + lane / shape.lanes * shape.blockBytes : sink;
-      column += shape.elements;
-      if (column >= period) column = 0;
-    }
-    f32x16 x[32], weights[32];
-    group_load(rows, (int)shape.elements, x);
-    bad += group_clean((int)shape.elements, x);
-    if (importance) {
-      group_load(weightRows, (int)shape.elements, weights);
-      group_clean((int)shape.elements, weights);
-      error += weighted(x, weights, blocks);
-    } else {
-      error += uniform(x, 0, blocks);
-    }
+  if (queue->lanes == 0) return;
+  for (size_t lane = queue->lanes; lane < 16; lane++) {
+    queue->rows[lane] = queue->weightRows[lane] = zeros;
+    if (lane % shape.lanes == 0) queue->blocks[lane / shape.lanes] = sink;
   }
-  *squaredError = f64x16_sum(error);
-  return (size_t)i32x16_sum(bad);
+  f32x16 x[32], weights[32];
+  group_load(queue->rows, (int)shape.elements, x);
+  totals->bad += group_clean((int)shape.elements, x);
+  if (isWeighted) {
+    group_load(queue->weightRows, (int)shape.elements, weights);
+    group_clean((int)shape.elements, weights);
+  }
+  totals->error += encoder(x, isWeighted ? weights : 0, queue->blocks);
+  queue->lanes = 0;
+}
+
+INLINE int is_all_ones(const float *weights, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (weights[i] != 1) return 0;
+  return 1;
+}
+
+// Runs a group encoder over any number of blocks. Where few columns weigh more than the others, most blocks are without
+// one: these are encoded as without weights, which is the same and faster.
+INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, uint8_t *out,
+                            double *squaredError, group_shape shape, group_encoder *uniform, group_encoder *weighted) {
+  enum { FLAGS = 1024 };
+  uint8_t isEven[FLAGS];
+  size_t blockElements = shape.elements * shape.lanes, blockCount = count / blockElements;
+  size_t places = importance ? period / blockElements : 1;
+  if (places <= FLAGS)
+    for (size_t i = 0; i < places; i++) isEven[i] = !importance || is_all_ones(importance + i * blockElements, blockElements);
+  group_queue even = {.lanes = 0}, uneven = {.lanes = 0};
+  group_totals totals = {{0}, {0}};
+  for (size_t block = 0, place = 0; block < blockCount; block++) {
+    group_queue *queue = places <= FLAGS && isEven[place] ? &even : &uneven;
+    queue->blocks[queue->lanes / shape.lanes] = out + block * shape.blockBytes;
+    for (size_t lane = 0; lane < shape.lanes; lane++, queue->lanes++) {
+      size_t element = lane * shape.elements;
+      queue->rows[queue->lanes] = in + block * blockElements + element;
+      queue->weightRows[queue->lanes] = importance ? importance + place * blockElements + element : 0;
+    }
+    if (++place == places) place = 0;
+    int isLast = block + 1 == blockCount;
+    if (even.lanes == 16 || isLast) group_flush(&even, shape, uniform, 0, &totals);
+    if (uneven.lanes == 16 || isLast) group_flush(&uneven, shape, weighted, 1, &totals);
+  }
+  *squaredError = f64x16_sum(totals.error);
+  return (size_t)i32x16_sum(totals.bad);
 }
 
 // A format's encoder from the body NAME_group(x, weights, blocks): compiled once without weights and once with.

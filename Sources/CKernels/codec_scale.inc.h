@@ -29,13 +29,16 @@ INLINE f32x16 code_of(f32x16 x, f32x16 inverse, float low, float high) {
   return f32x16_clamp(f32x16_fma(x, inverse, f32x16_splat(magic)), magic + low, hidden(magic + high)) - magic;
 }
 
-// The element of largest magnitude, with its sign; the first of equals.
+// The element of largest magnitude, with its sign; the first of equals. `elements` is a multiple of four.
 INLINE f32x16 group_extreme(const f32x16 *x, int elements) {
-  f32x16 most = x[0], least = x[0];
-  for (int j = 1; j < elements; j++) {
-    most = f32x16_max(x[j], most);
-    least = f32x16_min(x[j], least);
+  f32x16 most4[4], least4[4];
+  for (int k = 0; k < 4; k++) most4[k] = least4[k] = x[k];
+  for (int j = 4; j < elements; j++) {
+    most4[j % 4] = f32x16_max(x[j], most4[j % 4]);
+    least4[j % 4] = f32x16_min(x[j], least4[j % 4]);
   }
+  f32x16 most = f32x16_max(f32x16_max(most4[3], most4[2]), f32x16_max(most4[1], most4[0]));
+  f32x16 least = f32x16_min(f32x16_min(least4[3], least4[2]), f32x16_min(least4[1], least4[0]));
   f32x16 extreme = f32x16_select(most > -least, most, least);
   // Equally far to both sides, which is rare: only then who comes first must be looked for.
   if (i32x16_sum((most == -least) & (most != 0)) == 0) return extreme;

@@ -82,8 +82,10 @@ INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int
   return best;
 }
 
-// The codes of the choice, counted from zero. Returns the plain squared errors.
-INLINE f64x16 symmetric_codes(const f32x16 *x, int elements, int codeBits, const scale_choice *best, u8x16 *codes) {
+// The codes of the choice, counted from zero. Returns the plain squared errors, which without weights are those that
+// were measured.
+INLINE f64x16 symmetric_codes(const f32x16 *x, int isWeighted, int elements, int codeBits, const scale_choice *best,
+                              u8x16 *codes) {
   float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
   f32x16 inverse = f32x16_reciprocal(best->scale), sum = f32x16_splat(0);
   for (int j = 0; j < elements; j++) {
@@ -91,6 +93,7 @@ INLINE f64x16 symmetric_codes(const f32x16 *x, int elements, int codeBits, const
     sum = f32x16_fma(e, e, sum);
     codes[j] = __builtin_convertvector(i32x16_from_f32(q - low), u8x16);
   }
+  if (!isWeighted) sum = best->error;
   if (i32x16_sum((sum > 1e-30f) & (sum < 1e30f)) == -16) return f64x16_from_f32(sum);
   f64x16 error = {0};
   for (int j = 0; j < elements; j++) symmetric_code(x[j], best->scale, inverse, low, high, &error);
@@ -118,7 +121,7 @@ INLINE void fifths_store(uint8_t *const blocks[16], size_t offset, const u8x16 *
 INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = symmetric_search(x, weights, 32, 4);
   u8x16 codes[32];
-  f64x16 error = symmetric_codes(x, 32, 4, &best, codes);
+  f64x16 error = symmetric_codes(x, weights != 0, 32, 4, &best, codes);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   nibbles_store(blocks, 2, codes);
   return error;
@@ -127,25 +130,47 @@ INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
 INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
   scale_choice best = symmetric_search(x, weights, 32, 5);
   u8x16 codes[32];
-  f64x16 error = symmetric_codes(x, 32, 5, &best, codes);
+  f64x16 error = symmetric_codes(x, weights != 0, 32, 5, &best, codes);
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   fifths_store(blocks, 2, codes);
   nibbles_store(blocks, 6, codes);
   return error;
 }
 
+// The errors of Q8_0's codes under stored scales which keep all of them within −128 … 127: two side by side, since each
+// is a chain of sums.
+INLINE void q8_0_measure(const f32x16 *x, const f32x16 *weights, const f32x16 scales[2], int isClamped, scale_choice *best) {
+  f32x16 magic = f32x16_splat(12582912);  // see f32x16_round
+  f32x16 inverse[2], error[2];
+  for (int k = 0; k < 2; k++) {
+    inverse[k] = f32x16_reciprocal(scales[k]);
+    error[k] = f32x16_splat(0);
+  }
+  for (int j = 0; j < 32; j++)
+    for (int k = 0; k < 2; k++) {
+      f32x16 q = isClamped ? code_of(x[j], inverse[k], -128, 127) : f32x16_fma(x[j], inverse[k], magic) - magic;
+      f32x16 e = f32x16_fma(-q, scales[k], x[j]);
+      error[k] = f32x16_fma(weights ? weights[j] * e : e, e, error[k]);
+    }
+  for (int k = 0; k < 2; k++) choice_keep(best, scales[k], f32x16_splat(0), error[k]);
+}
+
 // 255 levels: the extreme stays on one, ggml's 127 first and then −128, −126 … −123 (the scale takes its sign). Each of
 // these scales rounds the other elements afresh, and the luckiest wins.
 INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  f32x16 extreme = group_extreme(x, 32);
-  f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme) / 127);
-  scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
-  symmetric_measure(x, weights, 32, -128, 127, plain, &best);
-  static const float levels[] = {-128, -126, -125, -124, -123};
-  for (int i = 0; i < 5; i++)
-    symmetric_measure(x, weights, 32, -128, 127, f32x16_to_half_grid(extreme / levels[i]), &best);
+  f32x16 extreme = group_extreme(x, 32), size = f32x16_abs(extreme), scales[6] = {size / 127};
+  for (int i = 0; i < 5; i++) scales[i + 1] = extreme / (i == 0 ? -128.0f : (float)(i - 127));
+  for (int i = 0; i < 6; i++) scales[i] = f32x16_to_half_grid(scales[i]);
+  scale_choice best = {scales[0], f32x16_splat(0), f32x16_splat(__builtin_inff())};
+  // −128 has no opposite. Behind it, a half is close enough to the scale that was meant for the extreme to stay on its
+  // level.
+  q8_0_measure(x, weights, scales, 1, &best);
+  int isRegular = i32x16_sum((size > 0.01f) & (size < 8e6f)) == -16;
+  for (int i = 2; i < 6; i += 2)
+    if (isRegular) q8_0_measure(x, weights, scales + i, 0, &best);
+    else q8_0_measure(x, weights, scales + i, 1, &best);
   u8x16 codes[32];
-  f64x16 error = symmetric_codes(x, 32, 8, &best, codes);
+  f64x16 error = symmetric_codes(x, weights != 0, 32, 8, &best, codes);
   for (int j = 0; j < 32; j++) codes[j] ^= 0x80;
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   group_store(blocks, 2, codes);
