@@ -6,13 +6,16 @@
 // was least is told by its code in the last bits of the cost itself, whose rounding (2^-15 of the cost at most) decides
 // only between points that are equally good.
 
-// What a format's lattice is; everything here is known at compile time.
+// A format, known at compile time.
 typedef struct {
   const uint16_t *points;
   const quern_grid_run *runs;
   const float *values;           // of the levels
   int pointCount, runCount;
   int dimensions, levels, bits;  // elements of a point; levels, and bits of one in a code
+  int elements, lanes;           // elements that share a scale, which are a lane; lanes of a block
+  float parts;                   // x = ± d / parts · an odd number up to 31 · value
+  int isEven;                    // the minus signs of eight elements are even in number
 } lattice;
 
 enum { LATTICE_PAIR = 2, LATTICE_MOST = 171 };  // groups that are looked up together; codes of a half
@@ -65,8 +68,8 @@ INLINE void lattice_nearest(lattice l, const f32x16 *x, const f32x16 *weights, f
     f32x16 m0 = c[0], m1 = c[1];
     while (++point < end) {
       c = lower[*point & mask];
-      m0 = f32x16_min(c[0], m0);
-      m1 = f32x16_min(c[1], m1);
+      m0 = f32x16_min(m0, c[0]);
+      m1 = f32x16_min(m1, c[1]);
     }
     f32x16 t0 = m0 + upper[run.upper][0], t1 = m1 + upper[run.upper][1];
     i32x16 better0 = t0 < best0, better1 = t1 < best1;

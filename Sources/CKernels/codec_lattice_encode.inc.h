@@ -1,13 +1,9 @@
 // Writing the IQ2 and IQ3 formats (layouts: codec_grid.inc.h) from what codec_lattice_search.inc.h found.
 
-static const float iq2_levels[3] = {8, 25, 43};
-static const float iq3_xxs_levels[8] = {4, 12, 20, 28, 36, 44, 52, 62}, iq3_s_levels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
-
 // Splits the elements into magnitudes and signs, eight to a byte. Where the number of minus signs must be even and is
 // not, the element that loses least by it gets the other sign: its magnitude is negative from here on.
-INLINE void lattice_signs(int elements, int isEven, const f32x16 *x, const f32x16 *weights, f32x16 *magnitudes,
-                          i32x16 *signs) {
-  for (int g = 0; g < elements / 8; g++) {
+INLINE void lattice_signs(lattice l, const f32x16 *x, const f32x16 *weights, f32x16 *magnitudes, i32x16 *signs) {
+  for (int g = 0; g < l.elements / 8; g++) {
     i32x16 bits = {0}, odd = {0};
     for (int i = 0; i < 8; i++) {
       i32x16 isMinus = x[8 * g + i] < 0;
@@ -15,7 +11,7 @@ INLINE void lattice_signs(int elements, int isEven, const f32x16 *x, const f32x1
       odd ^= isMinus;
       magnitudes[8 * g + i] = f32x16_abs(x[8 * g + i]);
     }
-    if (isEven) {
+    if (l.isEven) {
       f32x16 least = f32x16_splat(__builtin_inff());
       i32x16 which = {0};
       for (int i = 0; i < 8; i++) {
@@ -34,56 +30,34 @@ INLINE void lattice_signs(int elements, int isEven, const f32x16 *x, const f32x1
   }
 }
 
-// The plain squared error, and the numbers of the points as [lane][point].
-INLINE f64x16 lattice_finish(lattice l, int elements, float perUnit, const f32x16 *magnitudes, const lattice_choice *best,
-                             uint16_t numbers[16][LATTICE_CODES]) {
+// What is stored of a group.
+typedef struct {
+  uint16_t numbers[16][LATTICE_CODES];  // of the points, by lane
+  i32x16 signs[4];                      // of eight elements
+  i32x16 scales;                        // 0 … 15
+  u16x16 halves;
+} lattice_group;
+
+// Searches one group; returns the plain squared error.
+INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, lattice_measure *measure, lattice_group *o) {
+  f32x16 magnitudes[32];
+  lattice_signs(l, x, weights, magnitudes, o->signs);
+  lattice_choice best = lattice_search(l, magnitudes, weights, measure);
   f64x16 error = {0};
-  f32x16 step = best->d / perUnit * best->scale;
-  for (int j = 0; j < elements; j++) {
-    f32x16 q = lattice_value(l, best->fit.codes[j / l.dimensions], j % l.dimensions);
+  f32x16 step = best.d / l.parts * best.multiple;
+  for (int j = 0; j < l.elements; j++) {
+    f32x16 q = lattice_value(l, best.fit.codes[j / l.dimensions], j % l.dimensions);
     f64x16 wide = f64x16_from_f32(magnitudes[j] - q * step);
     error += wide * wide;
   }
-  for (int k = 0; k < elements / l.dimensions; k++)
-    for (int b = 0; b < 16; b++) numbers[b][k] = (uint16_t)lattice_index(l, (uint32_t)best->fit.codes[k][b]);
+  for (int k = 0; k < l.elements / l.dimensions; k++)
+    for (int b = 0; b < 16; b++) o->numbers[b][k] = (uint16_t)lattice_index(l, (uint32_t)best.fit.codes[k][b]);
+  o->scales = (i32x16_from_f32(best.multiple) - 1) >> 1;
+  o->halves = half_from_f32x16(best.d);
   return error;
 }
 
-// A format's lattice, and its search over one group: numbers of the points, signs, scales 0 … 15, halves, the error.
-#define LATTICE(NAME, GRID, VALUES, POINTS, RUNS, DIMENSIONS, LEVELS, BITS, ELEMENTS, LANES, PER_UNIT, EVEN)            \
-  INLINE lattice NAME##_lattice(void) {                                                                              \
-    return (lattice){quern_grid_##GRID, quern_grid_runs_##GRID, VALUES, POINTS, RUNS, DIMENSIONS, LEVELS, BITS};     \
-  }                                                                                                                  \
-  static __attribute__((noinline)) void PASTE(NAME##_measure, ISA)(const f32x16 *x, const f32x16 *weights,            \
-                                                                   const f32x16 *step, lattice_fit *fit) {           \
-    lattice_measure_lane(NAME##_lattice(), ELEMENTS, x, 0, *step, fit);                                              \
-    (void)weights;                                                                                                   \
-  }                                                                                                                  \
-  static __attribute__((noinline)) void PASTE(NAME##_measure_weighted, ISA)(const f32x16 *x, const f32x16 *weights,   \
-                                                                            const f32x16 *step, lattice_fit *fit) {  \
-    lattice_measure_lane(NAME##_lattice(), ELEMENTS, x, weights, *step, fit);                                        \
-  }                                                                                                                  \
-  INLINE f64x16 NAME##_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {                    \
-    f32x16 magnitudes[32];                                                                                           \
-    lattice_block o;                                                                                                 \
-    lattice_signs(ELEMENTS, EVEN, x, weights, magnitudes, o.signs);                                                  \
-    lattice_choice best =                                                                                            \
-        lattice_search(NAME##_lattice(), ELEMENTS, LANES, PER_UNIT, magnitudes, weights,                             \
-                       weights ? PASTE(NAME##_measure_weighted, ISA) : PASTE(NAME##_measure, ISA));                  \
-    f64x16 error = lattice_finish(NAME##_lattice(), ELEMENTS, PER_UNIT, magnitudes, &best, o.numbers);               \
-    o.scales = (i32x16_from_f32(best.scale) - 1) >> 1;                                                               \
-    o.halves = half_from_f32x16(best.d);                                                                             \
-    for (int b = 0; b < 16 / LANES; b++) NAME##_store(blocks[b], &o, b * LANES);                                     \
-    return error;                                                                                                    \
-  }
-
-typedef struct {
-  uint16_t numbers[16][LATTICE_CODES];
-  i32x16 signs[4], scales;
-  u16x16 halves;
-} lattice_block;
-
-INLINE void iq3_s_store(uint8_t *block, const lattice_block *o, int first) {
+INLINE void iq3_s_store(uint8_t *block, const lattice_group *o, int first) {
   memset(block, 0, 110);
   store_u16(block, o->halves[first]);
   for (int j = 0; j < 8; j++) {
@@ -98,13 +72,13 @@ INLINE void iq3_s_store(uint8_t *block, const lattice_block *o, int first) {
 }
 
 // Four times seven signs and four bits of scale.
-INLINE void sevens_store(uint8_t *out, const lattice_block *o, int lane) {
+INLINE void sevens_store(uint8_t *out, const lattice_group *o, int lane) {
   uint32_t rest = (uint32_t)o->scales[lane] << 28;
   for (int g = 0; g < 4; g++) rest |= ((uint32_t)o->signs[g][lane] & 127) << (7 * g);
   memcpy(out, &rest, 4);
 }
 
-INLINE void iq3_xxs_store(uint8_t *block, const lattice_block *o, int first) {
+INLINE void iq3_xxs_store(uint8_t *block, const lattice_group *o, int first) {
   store_u16(block, o->halves[first]);
   for (int j = 0; j < 8; j++) {
     for (int k = 0; k < 8; k++) block[2 + 8 * j + k] = (uint8_t)o->numbers[first + j][k];
@@ -112,7 +86,7 @@ INLINE void iq3_xxs_store(uint8_t *block, const lattice_block *o, int first) {
   }
 }
 
-INLINE void iq2_xxs_store(uint8_t *block, const lattice_block *o, int first) {
+INLINE void iq2_xxs_store(uint8_t *block, const lattice_group *o, int first) {
   store_u16(block, o->halves[first]);
   for (int j = 0; j < 8; j++) {
     for (int k = 0; k < 4; k++) block[2 + 8 * j + k] = (uint8_t)o->numbers[first + j][k];
@@ -120,7 +94,7 @@ INLINE void iq2_xxs_store(uint8_t *block, const lattice_block *o, int first) {
   }
 }
 
-INLINE void iq2_xs_store(uint8_t *block, const lattice_block *o, int first) {
+INLINE void iq2_xs_store(uint8_t *block, const lattice_group *o, int first) {
   store_u16(block, o->halves[first]);
   memset(block + 66, 0, 8);
   for (int r = 0; r < 16; r++) {
@@ -130,7 +104,7 @@ INLINE void iq2_xs_store(uint8_t *block, const lattice_block *o, int first) {
   }
 }
 
-INLINE void iq2_s_store(uint8_t *block, const lattice_block *o, int first) {
+INLINE void iq2_s_store(uint8_t *block, const lattice_group *o, int first) {
   store_u16(block, o->halves[first]);
   memset(block + 66, 0, 16);
   for (int r = 0; r < 16; r++) {
@@ -144,14 +118,40 @@ INLINE void iq2_s_store(uint8_t *block, const lattice_block *o, int first) {
   }
 }
 
-LATTICE(iq2_xxs, iq2_xxs, iq2_levels, 256, 72, 8, 3, 2, 32, 8, 8, 1)
-LATTICE(iq2_xs, iq2_xs, iq2_levels, 512, 79, 8, 3, 2, 16, 16, 8, 1)
-LATTICE(iq2_s, iq2_s, iq2_levels, 1024, 81, 8, 3, 2, 16, 16, 8, 0)
-LATTICE(iq3_xxs, iq3_xxs, iq3_xxs_levels, 256, 61, 4, 8, 3, 32, 8, 4, 1)
-LATTICE(iq3_s, iq3_s, iq3_s_levels, 512, 64, 4, 8, 3, 32, 8, 1, 0)
+// points, runs, values; points, runs; dimensions, levels, bits; elements, lanes; parts; even signs
+#define LATTICE_OF(NAME) ((lattice){quern_grid_##NAME, quern_grid_runs_##NAME, NAME##_LATTICE})
+#define iq2_xxs_LATTICE iq2_level_values, 256, 72, 8, 3, 2, 32, 8, 8, 1
+#define iq2_xs_LATTICE iq2_level_values, 512, 79, 8, 3, 2, 16, 16, 8, 1
+#define iq2_s_LATTICE iq2_level_values, 1024, 81, 8, 3, 2, 16, 16, 8, 0
+#define iq3_xxs_LATTICE iq3_xxs_level_values, 256, 61, 4, 8, 3, 32, 8, 4, 1
+#define iq3_s_LATTICE iq3_s_level_values, 512, 64, 4, 8, 3, 32, 8, 1, 0
 
-ENCODE_GROUPS(iq2_xxs, 32, 8, 66)
-ENCODE_GROUPS(iq2_xs, 16, 16, 74)
-ENCODE_GROUPS(iq2_s, 16, 16, 82)
-ENCODE_GROUPS(iq3_xxs, 32, 8, 98)
-ENCODE_GROUPS(iq3_s, 32, 8, 110)
+static const float iq2_level_values[3] = {8, 25, 43};
+static const float iq3_xxs_level_values[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+static const float iq3_s_level_values[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+
+// A format's encoder from the body NAME_store(block, group, first lane).
+#define ENCODE_LATTICE(NAME, ELEMENTS, LANES, BYTES)                                                                 \
+  static __attribute__((noinline)) void PASTE(NAME##_measure, ISA)(const f32x16 *x, const f32x16 *weights,           \
+                                                                   const f32x16 *step, lattice_fit *fit) {           \
+    (void)weights;                                                                                                   \
+    lattice_measure_lanes(LATTICE_OF(NAME), x, 0, *step, fit);                                                       \
+  }                                                                                                                  \
+  static __attribute__((noinline)) void PASTE(NAME##_measure_weighted, ISA)(const f32x16 *x, const f32x16 *weights,  \
+                                                                            const f32x16 *step, lattice_fit *fit) {  \
+    lattice_measure_lanes(LATTICE_OF(NAME), x, weights, *step, fit);                                                 \
+  }                                                                                                                  \
+  INLINE f64x16 NAME##_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {                    \
+    lattice_group o;                                                                                                 \
+    f64x16 error = lattice_encode(LATTICE_OF(NAME), x, weights,                                                      \
+                                  weights ? PASTE(NAME##_measure_weighted, ISA) : PASTE(NAME##_measure, ISA), &o);   \
+    for (int b = 0; b < 16 / LANES; b++) NAME##_store(blocks[b], &o, b * LANES);                                     \
+    return error;                                                                                                    \
+  }                                                                                                                  \
+  ENCODE_GROUPS(NAME, ELEMENTS, LANES, BYTES)
+
+ENCODE_LATTICE(iq2_xxs, 32, 8, 66)
+ENCODE_LATTICE(iq2_xs, 16, 16, 74)
+ENCODE_LATTICE(iq2_s, 16, 16, 82)
+ENCODE_LATTICE(iq3_xxs, 32, 8, 98)
+ENCODE_LATTICE(iq3_s, 32, 8, 110)
