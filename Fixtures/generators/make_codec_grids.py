@@ -1,8 +1,8 @@
 """usage: make_codec_grids.py > Sources/CKernels/codec_grids.c      (needs numpy and gguf 0.19 from PyPI)
 
 The lattice points of ggml's IQ1, IQ2 and IQ3 formats, which are part of those formats, as one 16-bit code per point:
-element i of a point is level (code >> i · width) & mask, its value levels[level]. For the encoders also the runs of points
-that share their upper half, the longest first: the codes ascend, so a run lies together.
+element i of a point is level (code >> i · width) & mask, its value levels[level]. For the encoders also the runs of
+points that share their upper half, the longest first: the codes ascend, so a run lies together.
 """
 import numpy as np
 import gguf.quants as q

@@ -87,7 +87,8 @@ static void PASTE(decode_iq3_xxs, ISA)(const uint8_t *blocks, float *out, size_t
       float scale = d * (0.5f + (float)(rest >> 28)) * 0.5f;
       uint16_t codes[4];
       for (int k = 0; k < 4; k++) codes[k] = quern_grid_iq3_xxs[point[k]];
-      grid_store(out + i + 16 * r, iq3_xxs_values(grid_levels4(codes)), grid_signs7(bits) | grid_signs7(bits >> 7) << 8, scale);
+      i32x16 values = iq3_xxs_values(grid_levels4(codes));
+      grid_store(out + i + 16 * r, values, grid_signs7(bits) | grid_signs7(bits >> 7) << 8, scale);
     }
   }
 }

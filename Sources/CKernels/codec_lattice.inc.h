@@ -1,4 +1,4 @@
-// The nearest lattice point, exactly, for sixteen lanes at once: what the encoders of the IQ2 and IQ3 formats are made of.
+// The nearest lattice point, exactly, for sixteen lanes at once: the heart of the IQ2 and IQ3 encoders.
 //
 // A point's cost is a sum over its elements, so the two halves' sums are tabled for every combination of levels, 64 (IQ3)
 // or 81 (IQ2) each. The points that share an upper half lie together (quern_grid_run): the least lower half among them is
@@ -51,7 +51,8 @@ INLINE void lattice_half(lattice l, const f32x16 *x, const f32x16 *weights, f32x
 }
 
 // The codes of the points nearest to two groups' elements (magnitudes; weights NULL: uniform), and their costs.
-INLINE void lattice_nearest(lattice l, const f32x16 *x, const f32x16 *weights, f32x16 step, i32x16 *codes, f32x16 *costs) {
+INLINE void lattice_nearest(lattice l, const f32x16 *x, const f32x16 *weights, f32x16 step, i32x16 *codes,
+                            f32x16 *costs) {
   lattice_costs lower, upper;
   int half = l.dimensions / 2, bits = lattice_half_bits(l), mask = (1 << bits) - 1;
   for (int g = 0; g < LATTICE_PAIR; g++) {

@@ -39,7 +39,8 @@ typedef struct {
 } lattice_group;
 
 // Searches one group; returns the plain squared error.
-INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, lattice_measure *measure, lattice_group *o) {
+INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, lattice_measure *measure,
+                             lattice_group *o) {
   f32x16 magnitudes[32];
   lattice_signs(l, x, weights, magnitudes, o->signs);
   lattice_choice best = lattice_search(l, magnitudes, weights, measure);
@@ -118,7 +119,7 @@ INLINE void iq2_s_store(uint8_t *block, const lattice_group *o, int first) {
   }
 }
 
-// points, runs, values; points, runs; dimensions, levels, bits; elements, lanes; parts; even signs
+// The numbers of a format: values; points, runs; dimensions, levels, bits; elements, lanes; parts; even signs.
 #define LATTICE_OF(NAME) ((lattice){quern_grid_##NAME, quern_grid_runs_##NAME, NAME##_LATTICE})
 #define iq2_xxs_LATTICE iq2_level_values, 256, 72, 8, 3, 2, 32, 8, 8, 1
 #define iq2_xs_LATTICE iq2_level_values, 512, 79, 8, 3, 2, 16, 16, 8, 1
