@@ -34,6 +34,8 @@ INLINE void grid_store(float *out, i32x16 levels, uint32_t signs, float scale) {
 
 // 0, 1, 2 → 8, 25, 43
 INLINE i32x16 iq2_values(i32x16 level) { return 8 + 17 * level + (level >> 1); }
+// 0 … 7 → 4, 12, 20, 28, 36, 44, 52, 62
+INLINE i32x16 iq3_xxs_values(i32x16 level) { return 4 + 8 * level - ((level == 7) * 2); }
 
 static void PASTE(decode_iq2_xxs, ISA)(const uint8_t *blocks, float *out, size_t count) {
   for (size_t i = 0; i < count; i += 256, blocks += 66) {
@@ -85,7 +87,7 @@ static void PASTE(decode_iq3_xxs, ISA)(const uint8_t *blocks, float *out, size_t
       float scale = d * (0.5f + (float)(rest >> 28)) * 0.5f;
       uint16_t codes[4];
       for (int k = 0; k < 4; k++) codes[k] = quern_grid_iq3_xxs[point[k]];
-      i32x16 level = grid_levels4(codes), values = 4 + 8 * level - ((level == 7) * 2);
+      i32x16 values = iq3_xxs_values(grid_levels4(codes));
       grid_store(out + i + 16 * r, values, grid_signs7(bits) | grid_signs7(bits >> 7) << 8, scale);
     }
   }

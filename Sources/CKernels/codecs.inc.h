@@ -17,6 +17,9 @@
 #include "codec_few_encode.inc.h"
 #include "codec_fp4_encode.inc.h"
 #include "codec_grid.inc.h"
+#include "codec_lattice.inc.h"
+#include "codec_lattice_search.inc.h"
+#include "codec_lattice_encode.inc.h"
 
 #define CODEC_ROW(TYPE, NAME, ELEMENTS, BYTES) [TYPE] = {ELEMENTS, BYTES, PASTE(decode_##NAME, ISA), PASTE(encode_##NAME, ISA)}
 #define CODEC_READ_ONLY_ROW(TYPE, NAME, ELEMENTS, BYTES) [TYPE] = {ELEMENTS, BYTES, PASTE(decode_##NAME, ISA), 0}
@@ -36,13 +39,13 @@ static const quern_codec_table CODEC_TABLE = {{
     CODEC_ROW(13, q5_k, 256, 176),
     CODEC_ROW(14, q6_k, 256, 210),
     CODEC_READ_ONLY_ROW(15, q8_k, 256, 292),
-    CODEC_READ_ONLY_ROW(16, iq2_xxs, 256, 66),
-    CODEC_READ_ONLY_ROW(17, iq2_xs, 256, 74),
-    CODEC_READ_ONLY_ROW(18, iq3_xxs, 256, 98),
+    CODEC_ROW(16, iq2_xxs, 256, 66),
+    CODEC_ROW(17, iq2_xs, 256, 74),
+    CODEC_ROW(18, iq3_xxs, 256, 98),
     CODEC_READ_ONLY_ROW(19, iq1_s, 256, 50),
     CODEC_ROW(20, iq4_nl, 32, 18),
-    CODEC_READ_ONLY_ROW(21, iq3_s, 256, 110),
-    CODEC_READ_ONLY_ROW(22, iq2_s, 256, 82),
+    CODEC_ROW(21, iq3_s, 256, 110),
+    CODEC_ROW(22, iq2_s, 256, 82),
     CODEC_ROW(23, iq4_xs, 256, 136),
     CODEC_READ_ONLY_ROW(24, i8, 1, 1),
     CODEC_READ_ONLY_ROW(25, i16, 1, 2),

@@ -20,7 +20,7 @@ import Testing
       (["quantize", "MODEL", "-o", "x", "--recipe", "Q4KM"], ["Q4KM", "'q4_k_m'", "quern recipes"]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn(=q8_0"], ["--tensor", "ffn("]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn=q9"], ["--tensor", "q9"]),
-      (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn=iq2_xs"], ["IQ2_XS", "q8_0"]),
+      (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "ffn=iq1_s"], ["IQ1_S", "q8_0"]),
       (["quantize", "MODEL", "-o", "x.gguf", "--tensor", "zebra=q8_0"], ["zebra", "no tensor"]),
       (["quantize", "MODEL", "-o", "x.gguf", "--max-shard-size", "1"], ["--max-shard-size"]),
       (["convert", "MODEL", "-o", "x", "--to", "onnx"], ["onnx", "gguf"]),

@@ -10,6 +10,14 @@ extern const uint16_t quern_grid_iq3_xxs[256], quern_grid_iq3_s[512];
 // Eight elements of two bits: levels −1, 0, 1.
 extern const uint16_t quern_grid_iq1[2048];
 
+// For encoders: the points whose upper halves (of the elements) are the same lie together. Longest run first.
+typedef struct quern_grid_run {
+  uint16_t first;        // point
+  uint8_t count, upper;  // points; the upper half of their codes
+} quern_grid_run;
+extern const quern_grid_run quern_grid_runs_iq2_xxs[72], quern_grid_runs_iq2_xs[79], quern_grid_runs_iq2_s[81];
+extern const quern_grid_run quern_grid_runs_iq3_xxs[61], quern_grid_runs_iq3_s[64];
+
 typedef enum quern_grid {
   QUERN_GRID_IQ2_XXS, QUERN_GRID_IQ2_XS, QUERN_GRID_IQ2_S, QUERN_GRID_IQ3_XXS, QUERN_GRID_IQ3_S, QUERN_GRID_IQ1,
 } quern_grid;
