@@ -169,6 +169,30 @@ static const unsigned char recipe_iq4_nl[] = {
 static const unsigned char recipe_iq4_xs[] = {
 #embed "Recipes/iq4_xs.json"
 };
+static const unsigned char recipe_iq3_m[] = {
+#embed "Recipes/iq3_m.json"
+};
+static const unsigned char recipe_iq3_s[] = {
+#embed "Recipes/iq3_s.json"
+};
+static const unsigned char recipe_iq3_xs[] = {
+#embed "Recipes/iq3_xs.json"
+};
+static const unsigned char recipe_iq3_xxs[] = {
+#embed "Recipes/iq3_xxs.json"
+};
+static const unsigned char recipe_iq2_m[] = {
+#embed "Recipes/iq2_m.json"
+};
+static const unsigned char recipe_iq2_s[] = {
+#embed "Recipes/iq2_s.json"
+};
+static const unsigned char recipe_iq2_xs[] = {
+#embed "Recipes/iq2_xs.json"
+};
+static const unsigned char recipe_iq2_xxs[] = {
+#embed "Recipes/iq2_xxs.json"
+};
 static const unsigned char recipe_q2_0[] = {
 #embed "Recipes/q2_0.json"
 };
@@ -201,6 +225,9 @@ static const unsigned char recipe_nf4[] = {
 };
 static const unsigned char recipe_int8[] = {
 #embed "Recipes/int8.json"
+};
+static const unsigned char recipe_int4_max[] = {
+#embed "Recipes/int4-max.json"
 };
 static const unsigned char recipe_int4[] = {
 #embed "Recipes/int4.json"
@@ -360,6 +387,14 @@ static const quern_format_file files[] = {
     FILE_ROW("Recipes/q2_k_s.json", recipe_q2_k_s),
     FILE_ROW("Recipes/iq4_nl.json", recipe_iq4_nl),
     FILE_ROW("Recipes/iq4_xs.json", recipe_iq4_xs),
+    FILE_ROW("Recipes/iq3_m.json", recipe_iq3_m),
+    FILE_ROW("Recipes/iq3_s.json", recipe_iq3_s),
+    FILE_ROW("Recipes/iq3_xs.json", recipe_iq3_xs),
+    FILE_ROW("Recipes/iq3_xxs.json", recipe_iq3_xxs),
+    FILE_ROW("Recipes/iq2_m.json", recipe_iq2_m),
+    FILE_ROW("Recipes/iq2_s.json", recipe_iq2_s),
+    FILE_ROW("Recipes/iq2_xs.json", recipe_iq2_xs),
+    FILE_ROW("Recipes/iq2_xxs.json", recipe_iq2_xxs),
     FILE_ROW("Recipes/q2_0.json", recipe_q2_0),
     FILE_ROW("Recipes/tq1_0.json", recipe_tq1_0),
     FILE_ROW("Recipes/tq2_0.json", recipe_tq2_0),
@@ -372,6 +407,7 @@ static const quern_format_file files[] = {
     FILE_ROW("Recipes/nf4.json", recipe_nf4),
     FILE_ROW("Recipes/int8.json", recipe_int8),
     FILE_ROW("Recipes/int4.json", recipe_int4),
+    FILE_ROW("Recipes/int4-max.json", recipe_int4_max),
     FILE_ROW("Quantization/tensors.json", quantization_tensors),
     FILE_ROW("Profiles/quern.json", profile_quern),
     FILE_ROW("Profiles/llama.cpp.json", profile_llama_cpp),
