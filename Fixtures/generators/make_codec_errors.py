@@ -10,7 +10,8 @@ from gguf import GGMLQuantizationType as T
 
 FIXTURES = pathlib.Path(__file__).parents[1]
 OUT = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else FIXTURES / "vectors" / "codecs" / "llama-quantize-errors.json")
-TYPES = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K, T.IQ4_NL, T.IQ4_XS]
+TYPES = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q2_K, T.Q3_K, T.Q4_K, T.Q5_K, T.Q6_K, T.IQ4_NL, T.IQ4_XS, T.IQ3_S,
+         T.IQ3_XXS, T.IQ2_S]
 TENSORS = ["model.layers.0.self_attn.v_proj.weight", "model.layers.3.mlp.down_proj.weight", "lm_head.weight"]
 ROWS = 256  # of each tensor, at most
 

@@ -62,17 +62,17 @@ public struct TensorStreamer: Sendable {
     guard offsets.allSatisfy({ $0 == nil }) else {
       return placements.indices.sorted { (offsets[$0] ?? -1, $0) < (offsets[$1] ?? -1, $1) }.map { placements[$0] }
     }
-    var unread = Set(placements.map(\.tensor.name))
-    var waiting: [FileLayout.Placement] = []
+    let places = Dictionary(placements.indices.map { (placements[$0].tensor.name, $0) }) { first, _ in first }
+    var isPlaced = [Bool](repeating: false, count: placements.count)
     var ordered: [FileLayout.Placement] = []
-    for placement in placements {
-      waiting.append(placement)
-      while let next = waiting.firstIndex(where: { unread.isDisjoint(with: $0.tensor.source.follows) }) {
-        unread.remove(waiting[next].tensor.name)
-        ordered.append(waiting.remove(at: next))
-      }
+    func place(_ index: Int) {
+      guard !isPlaced[index] else { return }
+      isPlaced[index] = true
+      for name in placements[index].tensor.source.follows { if let earlier = places[name] { place(earlier) } }
+      ordered.append(placements[index])
     }
-    return ordered + waiting
+    for index in placements.indices { place(index) }
+    return ordered
   }
 
   private func write(_ placements: [FileLayout.Placement], to file: AtomicFile) throws(FileError) {

@@ -63,7 +63,7 @@ private let book = Result { try RecipeBook() }
 
 @Suite struct RecipeTests {
   @Test("the fixture is there")
-  func fixture() { #expect(Answers.rows.count == 13 * 25 * 2) }
+  func fixture() { #expect(Answers.rows.count == 13 * 29 * 2) }
 
   @Test("llama.cpp's names choose llama-quantize's types", arguments: Answers.rows)
   func agreesWithLlamaQuantize(row: Answers.Row) throws {
@@ -81,7 +81,8 @@ private let book = Result { try RecipeBook() }
     let book = try book.get()
     for name in [
       "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q2_k_s", "q3_k_s", "q3_k_m", "q3_k_l", "q4_k_s", "q4_k_m",
-      "q5_k_s", "q5_k_m", "q6_k", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0", "q2_0", "mxfp4_moe", "int4", "int8", "f16",
+      "q5_k_s", "q5_k_m", "q6_k", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0", "q2_0", "iq3_m", "iq3_s",
+      "iq3_xs", "iq3_xxs", "iq2_m", "iq2_s", "iq2_xs", "iq2_xxs", "mxfp4_moe", "int4", "int4-max", "int8", "f16",
       "bf16", "f32", "Q4_K",
     ] {
       #expect(book[name] != nil, "\(name)")

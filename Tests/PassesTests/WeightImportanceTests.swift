@@ -78,6 +78,33 @@ import Testing
     #expect(found.indices.allSatisfy { abs(found[$0] - ($0 == 3 ? 256 : 1)) < 1e-3 * found[$0] })
   }
 
+  @Test("rows that passed by need not be read: the weights are the same, and come from them")
+  func gathered() throws {
+    let gate = try tensor("blk.0.ffn_gate.weight", [16, 8]) { row, column in Float(row * column % 7 + (row == 3 ? 90 : 1)) }
+    let model = try model(strength: 8, more: [gate])
+    let down = try #require(model["blk.0.ffn_down.weight"])
+    let read = try #require(WeightImportance(model, kernels: .best()).weights(of: down, as: .q4_0))
+    for scale in [1, 2] as [Float] {
+      let importance = WeightImportance(model, kernels: .best())
+      let sums = importance.sums(for: ["blk.0.ffn_down.weight": .q4_0])
+      #expect(Set(sums.keys) == ["blk.0.ffn_gate.weight", "blk.0.ffn_up.weight"])
+      let values = try gate.floats(rows: 2..<5).map { $0 * scale }
+      sums["blk.0.ffn_gate.weight"]?.gather(values.span, rows: 2..<5)
+      let found = try #require(importance.weights(of: down, as: .q4_0))
+      // Row 3 alone is strong; told that its gate is twice as large, it is four times as strong.
+      #expect(found.indices.allSatisfy { abs(found[$0] - read[$0] * ($0 == 3 ? scale * scale : 1)) < 1e-3 * found[$0] })
+    }
+  }
+
+  @Test("what is asked for is summed, and nothing for eight bits")
+  func sums() throws {
+    let importance = WeightImportance(try model(strength: 8), kernels: .best())
+    #expect(importance.sums(for: ["blk.1.ffn_up.weight": .q4_0]).keys.map(\.text) == ["blk.0.ffn_down.weight"])
+    #expect(importance.sums(for: ["blk.1.ffn_up.weight": .q8_0, "token_embd.weight": .q4_0]).isEmpty)
+    #expect(importance.sources(of: "blk.1.attn_q.weight", as: .q4_0) == ["blk.0.ffn_down.weight"])
+    #expect(importance.sources(of: "blk.1.attn_q.weight", as: .q8_0).isEmpty)
+  }
+
   @Test("a norm behind the layers hides what they write")
   func behind() throws {
     let post = try tensor("blk.0.post_ffw_norm.weight", [8]) { _, _ in 1 }
