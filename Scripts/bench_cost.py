@@ -3,7 +3,7 @@
 usage: Scripts/bench_cost.py --text CALIBRATION.txt [--model F16.gguf] [--rounds N] [--rows ROW ...]
 
 Rows: q8_0 q4_0 q4_k_m (without calibration; `bare`: without the report, whose SHA-256 of the source llama-quantize does
-not compute), q4_k_m+imatrix iq4_nl iq4_xs (with llama-imatrix's file), imatrix (the calibration pass, the same tokens),
+not compute), q4_k_m+imatrix iq4_nl iq4_xs iq3_s (with llama-imatrix's file), imatrix (the calibration pass, the same tokens),
 feedback sequential (error feedback onto q4_k_m; llama.cpp has no such thing).
 Needs `make build` and `make peers`; the model is Models/smollm2/SmolLM2-135M-dithered.F16.gguf where not given, which
 Scripts/dither.py makes. Two threads.
@@ -18,8 +18,9 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ROWS = ["q8_0", "q4_0", "q4_k_m", "q8_0 bare", "q4_0 bare", "imatrix", "q4_k_m+imatrix", "iq4_nl", "iq4_xs", "feedback",
-        "sequential"]
+ROWS = ["q8_0", "q4_0", "q4_k_m", "q8_0 bare", "q4_0 bare", "imatrix", "q4_k_m+imatrix", "iq4_nl", "iq4_xs", "iq3_s",
+        "feedback", "sequential"]
+WITH_IMATRIX = ["q4_k_m+imatrix", "iq4_nl", "iq4_xs", "iq3_s"]
 CONTEXT, WINDOWS = 512, 16
 
 
@@ -68,13 +69,13 @@ def main():
                     "--windows", WINDOWS, "--threads", 2)), llama_imatrix
             if row in ["feedback", "sequential"]:
                 return (lambda: quantize("--recipe", "q4_k_m", "--calibrate", options.text, "--method", row)), None
-            if row in ["q4_k_m+imatrix", "iq4_nl", "iq4_xs"]:
+            if row in WITH_IMATRIX:
                 return (lambda: quantize("--recipe", kind, "--imatrix", imatrix)), (
                     lambda: llama_quantize(kind, "--imatrix", imatrix))
             bare = ["--no-report"] if row.endswith(" bare") else []
             return (lambda: quantize("--recipe", kind, *bare)), (lambda: llama_quantize(kind))
 
-        if any(row in ["q4_k_m+imatrix", "iq4_nl", "iq4_xs"] for row in options.rows):
+        if any(row in WITH_IMATRIX for row in options.rows):
             llama_imatrix()
         print(f"{'':16} {'quern s':>9} {'llama.cpp s':>12} {'ours ÷ theirs':>14} {'peak memory':>12}", flush=True)
         for row in options.rows:

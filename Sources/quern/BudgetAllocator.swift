@@ -21,7 +21,8 @@ struct BudgetAllocator {
 
   /// Mean squared error of our encoders, relative.
   private static let errors: [(format: BlockFormat, error: Double)] = [
-    (.q2_0, 0.127), (.q2_K, 0.0696), (.q3_K, 0.0218), (.mxfp4, 0.0128), (.iq4_XS, 0.00564), (.q4_K, 0.00505),
+    (.iq2_XXS, 0.106), (.q2_0, 0.127), (.iq2_XS, 0.0796), (.iq2_S, 0.0580), (.q2_K, 0.0696), (.iq3_XXS, 0.0310),
+    (.iq3_S, 0.0171), (.q3_K, 0.0218), (.mxfp4, 0.0128), (.iq4_XS, 0.00564), (.q4_K, 0.00505),
     (.q4_0, 0.00693), (.iq4_NL, 0.00554), (.q4_1, 0.00493), (.q5_0, 0.00172), (.q5_K, 0.00125), (.q5_1, 0.00115),
     (.q6_K, 0.000296), (.q8_0, int8Error), (.bf16, 2.8e-6), (.f16, 4e-8),
   ]

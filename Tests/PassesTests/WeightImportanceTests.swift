@@ -80,7 +80,9 @@ import Testing
 
   @Test("rows that passed by need not be read: the weights are the same, and come from them")
   func gathered() throws {
-    let gate = try tensor("blk.0.ffn_gate.weight", [16, 8]) { row, column in Float(row * column % 7 + (row == 3 ? 90 : 1)) }
+    let gate = try tensor("blk.0.ffn_gate.weight", [16, 8]) { row, column in
+      Float(row * column % 7 + (row == 3 ? 90 : 1))
+    }
     let model = try model(strength: 8, more: [gate])
     let down = try #require(model["blk.0.ffn_down.weight"])
     let read = try #require(WeightImportance(model, kernels: .best()).weights(of: down, as: .q4_0))
