@@ -29,7 +29,7 @@ INLINE int lattice_half_bits(lattice l) { return l.dimensions / 2 * l.bits; }
 INLINE void lattice_element(lattice l, f32x16 x, const f32x16 *weight, f32x16 step, f32x16 cost[8]) {
   for (int v = 0; v < l.levels; v++) {
     f32x16 e = f32x16_fma(f32x16_splat(-l.values[v]), step, x);
-    cost[v] = weight ? *weight * e * e : e * e;
+    cost[v] = *weight * e * e;
   }
 }
 
@@ -38,7 +38,7 @@ INLINE void lattice_half(lattice l, const f32x16 *x, const f32x16 *weights, f32x
                          lattice_costs costs) {
   f32x16 cost[4][8], pair[2][9];
   int half = l.dimensions / 2, bits = lattice_half_bits(l), count = l.levels == 3 ? 9 : 8;
-  for (int i = 0; i < half; i++) lattice_element(l, x[i], weights ? weights + i : 0, step, cost[i]);
+  for (int i = 0; i < half; i++) lattice_element(l, x[i], weights + i, step, cost[i]);
   for (int i = 0; i < 2; i++)
     for (int k = 0; k < count; k++) pair[i][k] = half == 4 ? cost[2 * i][k % 3] + cost[2 * i + 1][k / 3] : cost[i][k];
   for (int j = 0; j < count; j++)
@@ -50,15 +50,15 @@ INLINE void lattice_half(lattice l, const f32x16 *x, const f32x16 *weights, f32x
     }
 }
 
-// The codes of the points nearest to two groups' elements (magnitudes; weights NULL: uniform), and their costs.
+// The codes of the points nearest to two groups' elements (magnitudes), and their costs.
 INLINE void lattice_nearest(lattice l, const f32x16 *x, const f32x16 *weights, f32x16 step, i32x16 *codes,
                             f32x16 *costs) {
   lattice_costs lower, upper;
   int half = l.dimensions / 2, bits = lattice_half_bits(l), mask = (1 << bits) - 1;
   for (int g = 0; g < LATTICE_PAIR; g++) {
-    const f32x16 *at = x + g * l.dimensions, *w = weights ? weights + g * l.dimensions : 0;
+    const f32x16 *at = x + g * l.dimensions, *w = weights + g * l.dimensions;
     lattice_half(l, at, w, step, g, 1, lower);
-    lattice_half(l, at + half, w ? w + half : 0, step, g, 0, upper);
+    lattice_half(l, at + half, w + half, step, g, 0, upper);
   }
   f32x16 best0 = f32x16_splat(__builtin_inff()), best1 = best0, least0 = f32x16_splat(0), least1 = least0;
   i32x16 above0 = {0}, above1 = {0};

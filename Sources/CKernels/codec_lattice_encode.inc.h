@@ -15,7 +15,7 @@ INLINE void lattice_signs(lattice l, const f32x16 *x, const f32x16 *weights, f32
       f32x16 least = f32x16_splat(__builtin_inff());
       i32x16 which = {0};
       for (int i = 0; i < 8; i++) {
-        f32x16 loss = weights ? weights[8 * g + i] * magnitudes[8 * g + i] : magnitudes[8 * g + i];
+        f32x16 loss = weights[8 * g + i] * magnitudes[8 * g + i];
         i32x16 better = loss < least;
         least = f32x16_select(better, loss, least);
         which = (better & i) | (which & ~better);
@@ -38,12 +38,26 @@ typedef struct {
   u16x16 halves;
 } lattice_group;
 
+// Weights (NULL: uniform) for the search: as ggml's encoders do, times sqrt(σ² + x²). What a large element loses shrinks
+// the sums that it is part of, always in the same direction, where the losses of the others cancel; with so few levels that
+// tells: 7 to 13 % less divergence on kjv-llama's calibration text, in IQ3_S next to none.
+INLINE void lattice_steer(lattice l, const f32x16 *x, const f32x16 *weights, f32x16 *steered) {
+  f32x16 squares = f32x16_splat(0);
+  for (int j = 0; j < l.elements; j++) squares = f32x16_fma(x[j], x[j], squares);
+  f32x16 mean = block_sum(squares, l.lanes) / (float)(l.elements * l.lanes);
+  for (int j = 0; j < l.elements; j++) {
+    f32x16 size = __builtin_elementwise_sqrt(f32x16_fma(x[j], x[j], mean));
+    steered[j] = weights ? weights[j] * size : size;
+  }
+}
+
 // Searches one group; returns the plain squared error.
 INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, lattice_measure *measure,
                              lattice_group *o) {
-  f32x16 magnitudes[32];
-  lattice_signs(l, x, weights, magnitudes, o->signs);
-  lattice_choice best = lattice_search(l, magnitudes, weights, measure);
+  f32x16 magnitudes[32], steered[32];
+  lattice_steer(l, x, weights, steered);
+  lattice_signs(l, x, steered, magnitudes, o->signs);
+  lattice_choice best = lattice_search(l, magnitudes, steered, measure);
   f64x16 error = {0};
   f32x16 step = best.d / l.parts * best.multiple;
   for (int j = 0; j < l.elements; j++) {
@@ -132,23 +146,17 @@ static const float iq3_xxs_level_values[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 static const float iq3_s_level_values[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 
 // A format's encoder from the body NAME_store(block, group, first lane).
-#define ENCODE_LATTICE(NAME, ELEMENTS, LANES, BYTES)                                                                 \
-  static __attribute__((noinline)) void PASTE(NAME##_measure, ISA)(const f32x16 *x, const f32x16 *weights,           \
-                                                                   const f32x16 *step, lattice_fit *fit) {           \
-    (void)weights;                                                                                                   \
-    lattice_measure_lanes(LATTICE_OF(NAME), x, 0, *step, fit);                                                       \
-  }                                                                                                                  \
-  static __attribute__((noinline)) void PASTE(NAME##_measure_weighted, ISA)(const f32x16 *x, const f32x16 *weights,  \
-                                                                            const f32x16 *step, lattice_fit *fit) {  \
-    lattice_measure_lanes(LATTICE_OF(NAME), x, weights, *step, fit);                                                 \
-  }                                                                                                                  \
-  INLINE f64x16 NAME##_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {                    \
-    lattice_group o;                                                                                                 \
-    f64x16 error = lattice_encode(LATTICE_OF(NAME), x, weights,                                                      \
-                                  weights ? PASTE(NAME##_measure_weighted, ISA) : PASTE(NAME##_measure, ISA), &o);   \
-    for (int b = 0; b < 16 / LANES; b++) NAME##_store(blocks[b], &o, b * LANES);                                     \
-    return error;                                                                                                    \
-  }                                                                                                                  \
+#define ENCODE_LATTICE(NAME, ELEMENTS, LANES, BYTES)                                                                \
+  static __attribute__((noinline)) void PASTE(NAME##_measure, ISA)(const f32x16 *x, const f32x16 *weights,          \
+                                                                   const f32x16 *step, lattice_fit *fit) {          \
+    lattice_measure_lanes(LATTICE_OF(NAME), x, weights, *step, fit);                                                \
+  }                                                                                                                 \
+  INLINE f64x16 NAME##_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {                   \
+    lattice_group o;                                                                                                \
+    f64x16 error = lattice_encode(LATTICE_OF(NAME), x, weights, PASTE(NAME##_measure, ISA), &o);                    \
+    for (int b = 0; b < 16 / LANES; b++) NAME##_store(blocks[b], &o, b * LANES);                                    \
+    return error;                                                                                                   \
+  }                                                                                                                 \
   ENCODE_GROUPS(NAME, ELEMENTS, LANES, BYTES)
 
 ENCODE_LATTICE(iq2_xxs, 32, 8, 66)

@@ -20,7 +20,7 @@ INLINE void lattice_measure_lanes(lattice l, const f32x16 *x, const f32x16 *weig
   for (int k = 0; k < l.elements / l.dimensions; k += LATTICE_PAIR) {
     f32x16 costs[LATTICE_PAIR];
     int first = k * l.dimensions;
-    lattice_nearest(l, x + first, weights ? weights + first : 0, step, fit->codes + k, costs);
+    lattice_nearest(l, x + first, weights + first, step, fit->codes + k, costs);
     fit->error += costs[0] + costs[1];
   }
 }
@@ -39,7 +39,7 @@ typedef struct {
 INLINE lattice_sums lattice_sum(lattice l, const f32x16 *x, const f32x16 *weights, const lattice_fit *fit) {
   lattice_sums s = {f32x16_splat(0), f32x16_splat(0)};
   for (int j = 0; j < l.elements; j++) {
-    f32x16 q = lattice_value(l, fit->codes[j / l.dimensions], j % l.dimensions), wq = weights ? weights[j] * q : q;
+    f32x16 q = lattice_value(l, fit->codes[j / l.dimensions], j % l.dimensions), wq = weights[j] * q;
     s.xq = f32x16_fma(wq, x[j], s.xq);
     s.qq = f32x16_fma(wq, q, s.qq);
   }
@@ -58,8 +58,8 @@ INLINE lattice_wish lattice_wishes(lattice l, const f32x16 *x, const f32x16 *wei
   static const float places[4] = {0.75f, 0.9f, 1.05f, 1.25f};
   f32x16 zero = f32x16_splat(0), largest = f32x16_abs(group_extreme(x, l.elements)), w = zero, xx = zero;
   for (int j = 0; j < l.elements; j++) {
-    w += weights ? weights[j] : f32x16_splat(1);
-    xx = f32x16_fma(weights ? weights[j] * x[j] : x[j], x[j], xx);
+    w += weights[j];
+    xx = f32x16_fma(weights[j] * x[j], x[j], xx);
   }
   f32x16 usual = __builtin_elementwise_sqrt(xx / w) * (l.elements == 32 ? 2.1f : 1.8f);
   f32x16 top = __builtin_elementwise_sqrt(usual * largest) / l.values[l.levels - 1], gain = f32x16_splat(-1);

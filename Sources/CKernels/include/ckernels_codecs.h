@@ -22,8 +22,8 @@ enum {
 typedef void quern_decode_function(const uint8_t *blocks, float *out, size_t element_count);
 
 // Stores the codes and scales that give the least squared error found by the format's search, which is never more than
-// that of ggml's own choice without calibration data (but for the rounding of the sums, about 1e-6 of it); for the
-// IQ2 and IQ3 formats that holds of a tensor, not of every block.
+// that of ggml's own choice without calibration data (but for the rounding of the sums, about 1e-6 of it). The
+// IQ2 and IQ3 formats count large elements more (lattice_steer), and for them that holds of tensors, not of every block.
 //
 // importance is NULL or holds `period` weights >= 0 (a matrix row's; a multiple of elements_per_block): element i's
 // squared error counts importance[i % period] times. Elements that are not finite are encoded as zero; their number is
