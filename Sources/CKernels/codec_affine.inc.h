@@ -96,7 +96,8 @@ INLINE i32x16 affine_code(f32x16 x, const scale_choice *choice, f32x16 inverse, 
   return i32x16_from_f32(q);
 }
 
-INLINE f64x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q4_1_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   scale_choice best = affine_search(x, weights, 32, 15);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
@@ -108,7 +109,8 @@ INLINE f64x16 q4_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
   return error;
 }
 
-INLINE f64x16 q5_1_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q5_1_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   scale_choice best = affine_search(x, weights, 32, 31);
   f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};

@@ -56,7 +56,8 @@ INLINE f64x16 ternary_codes(const f32x16 *x, f32x16 d, u8x16 codes[16]) {
   return error;
 }
 
-INLINE f64x16 tq2_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 tq2_0_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   f32x16 d = ternary_scale(x, weights);
   u8x16 c[16];  // row r: half r / 8, group r / 2 % 4, h = r % 2
   f64x16 error = ternary_codes(x, d, c);
@@ -76,7 +77,8 @@ INLINE u8x16 ternary_byte(u8x16 a, u8x16 b, u8x16 c, u8x16 d, u8x16 e) {
   return __builtin_convertvector(scaled, u8x16);
 }
 
-INLINE f64x16 tq1_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 tq1_0_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   f32x16 d = ternary_scale(x, weights);
   u8x16 c[16];
   f64x16 error = ternary_codes(x, d, c);
@@ -108,11 +110,12 @@ INLINE symmetric_sums q2_0_sum(const f32x16 *x, const f32x16 *weights, f32x16 sc
 
 // On each side of zero the extreme element is tried at places from code 1 to beyond code 2, and what explains most is
 // fitted to its own codes.
-INLINE f32x16 q2_0_scale(const f32x16 *x, const f32x16 *weights) {
+INLINE symmetric_choice q2_0_search(const f32x16 *x, const f32x16 *weights, int isUnbiased) {
   f32x16 extreme = block_extreme(group_extreme(x, 32), 2), perExtreme = f32x16_reciprocal(extreme);
   f32x16 plain = f32x16_to_half_grid(f32x16_abs(extreme));
   scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
-  choice_keep(&best, plain, f32x16_splat(0), q2_0_sum(x, weights, plain).error);
+  f32x16 limit = q2_0_sum(x, weights, plain).error;
+  choice_keep(&best, plain, f32x16_splat(0), limit);
   for (int side = -1; side < 2; side += 2) {
     f32x16 gain = f32x16_splat(-1), scale = plain;
     for (int step = 4; step < 15; step++) {
@@ -135,18 +138,20 @@ INLINE f32x16 q2_0_scale(const f32x16 *x, const f32x16 *weights) {
       scale = s.xq / s.qq;
     }
   }
-  return best.scale;
+  symmetric_sums s = q2_0_sum(x, weights, best.scale);
+  return (symmetric_choice){best.scale, isUnbiased ? unbiased_scale(best.scale, s, limit) : best.scale};
 }
 
-INLINE f64x16 q2_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  f32x16 scale = q2_0_scale(x, weights), inverse = f32x16_reciprocal(scale);
+INLINE f64x16 q2_0_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  symmetric_choice best = q2_0_search(x, weights, isUnbiased);
+  f32x16 inverse = f32x16_reciprocal(best.scale);
   f64x16 error = {0};
   u8x16 codes[32], bytes[16] = {{0}};
   for (int j = 0; j < 32; j++)
-    codes[j] = __builtin_convertvector(symmetric_code(x[j], scale, inverse, -1, 2, &error) + 1, u8x16);
+    codes[j] = __builtin_convertvector(symmetric_code(x[j], best.stored, inverse, -1, 2, &error) + 1, u8x16);
   for (int j = 0; j < 8; j++) bytes[j] = quarters(codes + 4 * j);
   u8_transpose16(bytes);
-  u16x16 halves = half_from_f32x16(scale);
+  u16x16 halves = half_from_f32x16(best.stored);
   for (int lane = 0; lane < 16; lane++) {
     if (lane % 2 == 0) store_u16(blocks[lane / 2], halves[lane]);
     memcpy(blocks[lane / 2] + 2 + lane % 2 * 8, &bytes[lane], 8);

@@ -43,7 +43,8 @@ INLINE void fp4_codes(const f32x16 *x, int elements, f32x16 scale, u8x16 *codes,
 
 // The exponent that puts the extreme element between 4 and 8 halves of the top level (ggml's), and its neighbours. Those
 // below 2 and above 252 have no reciprocal or reach beyond floats.
-INLINE f64x16 mxfp4_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 mxfp4_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   i32x16 usual = (((i32x16)f32x16_abs(group_extreme(x, 32)) >> 23) & 255) - 2, best = usual;
   f32x16 least = f32x16_splat(__builtin_inff()), scale = f32x16_splat(0);
   for (int step = 0; step < 3; step++) {
@@ -74,7 +75,8 @@ INLINE i32x16 e4m3_nearest(f32x16 x) {
 }
 
 // Lanes are quarters of a block. The extreme element is tried at the top level and, by larger scales, below it.
-INLINE f64x16 nvfp4_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 nvfp4_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   f32x16 extreme = f32x16_abs(group_extreme(x, 16));
   i32x16 usual = e4m3_nearest(f32x16_min(extreme / 6, f32x16_splat(448))), best = {0};
   f32x16 least = f32x16_splat(__builtin_inff()), scale = f32x16_splat(0);

@@ -71,7 +71,7 @@ INLINE void group_store_u16(uint8_t *const blocks[16], size_t offset, u16x16 val
 }
 
 // Encodes the blocks of one group: x and weights (NULL: uniform) are [element][lane]; returns the squared errors.
-typedef f64x16 group_encoder(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]);
+typedef f64x16 group_encoder(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]);
 
 // How blocks lie in a group: `lanes` lanes to a block, each with `elements` elements (at most 32).
 typedef struct {
@@ -92,7 +92,7 @@ typedef struct {
 
 // Encodes what is queued; lanes without a block are filled up with zeros.
 INLINE void group_flush(group_queue *queue, group_shape shape, group_encoder *encoder, int isWeighted,
-                        group_totals *totals) {
+                        int isUnbiased, group_totals *totals) {
   static const float zeros[32];
   uint8_t sink[256];
   if (queue->lanes == 0) return;
@@ -107,7 +107,7 @@ INLINE void group_flush(group_queue *queue, group_shape shape, group_encoder *en
     group_load(queue->weightRows, (int)shape.elements, weights);
     group_clean((int)shape.elements, weights);
   }
-  totals->error += encoder(x, isWeighted ? weights : 0, queue->blocks);
+  totals->error += encoder(x, isWeighted ? weights : 0, isUnbiased, queue->blocks);
   queue->lanes = 0;
 }
 
@@ -119,8 +119,8 @@ INLINE int is_all_ones(const float *weights, size_t count) {
 
 // Runs a group encoder over any number of blocks. Where few columns weigh more than the others, most blocks are without
 // one: these are encoded as without weights, which is the same and faster.
-INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, uint8_t *out,
-                            double *squaredError, group_shape shape, group_encoder *uniform, group_encoder *weighted) {
+INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, int isUnbiased,
+                            uint8_t *out, double *squaredError, group_shape shape, group_encoder *uniform, group_encoder *weighted) {
   enum { FLAGS = 1024 };
   uint8_t isEven[FLAGS];
   size_t blockElements = shape.elements * shape.lanes, blockCount = count / blockElements;
@@ -139,24 +139,27 @@ INLINE size_t encode_groups(const float *in, size_t count, const float *importan
     }
     if (++place == places) place = 0;
     int isLast = block + 1 == blockCount;
-    if (even.lanes == 16 || isLast) group_flush(&even, shape, uniform, 0, &totals);
-    if (uneven.lanes == 16 || isLast) group_flush(&uneven, shape, weighted, 1, &totals);
+    if (even.lanes == 16 || isLast) group_flush(&even, shape, uniform, 0, isUnbiased, &totals);
+    if (uneven.lanes == 16 || isLast) group_flush(&uneven, shape, weighted, 1, isUnbiased, &totals);
   }
   *squaredError = f64x16_sum(totals.error);
   return (size_t)i32x16_sum(totals.bad);
 }
 
-// A format's encoder from the body NAME_group(x, weights, blocks): compiled once without weights and once with.
+// A format's encoder from the body NAME_group(x, weights, isUnbiased, blocks): compiled once without weights and once with.
 #define ENCODE_GROUPS(NAME, ELEMENTS, LANES, BYTES)                                                              \
-  static f64x16 PASTE(NAME##_uniform, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {  \
+  static f64x16 PASTE(NAME##_uniform, ISA)(const f32x16 *x, const f32x16 *weights, int isUnbiased,               \
+                                           uint8_t *const blocks[16]) {                                          \
     (void)weights;                                                                                               \
-    return NAME##_group(x, 0, blocks);                                                                           \
+    return NAME##_group(x, 0, isUnbiased, blocks);                                                               \
   }                                                                                                              \
-  static f64x16 PASTE(NAME##_weighted, ISA)(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) { \
-    return NAME##_group(x, weights, blocks);                                                                     \
+  static f64x16 PASTE(NAME##_weighted, ISA)(const f32x16 *x, const f32x16 *weights, int isUnbiased,              \
+                                            uint8_t *const blocks[16]) {                                         \
+    return NAME##_group(x, weights, isUnbiased, blocks);                                                         \
   }                                                                                                              \
   static size_t PASTE(encode_##NAME, ISA)(const float *in, size_t n, const float *importance, size_t period,     \
-                                          uint8_t *blocks, double *squaredError) {                               \
-    return encode_groups(in, n, importance, period, blocks, squaredError, (group_shape){ELEMENTS, LANES, BYTES}, \
-                         PASTE(NAME##_uniform, ISA), PASTE(NAME##_weighted, ISA));                               \
+                                          int isUnbiased, uint8_t *blocks, double *squaredError) {               \
+    return encode_groups(in, n, importance, period, isUnbiased, blocks, squaredError,                            \
+                         (group_shape){ELEMENTS, LANES, BYTES}, PASTE(NAME##_uniform, ISA),                      \
+                         PASTE(NAME##_weighted, ISA));                                                           \
   }

@@ -1,17 +1,46 @@
 // Writing the K formats (layouts: codec_k.inc.h) from the scales that codec_k_search.inc.h found.
 
-// Codes of 16 elements of every lane, as bytes [lane][element]; accumulates the plain squared error.
-INLINE void k_symmetric_codes(const f32x16 *x, const k_symmetric *k, float low, float high, u8x16 codes[16], f64x16 *error) {
-  f32x16 step = k->d * k->scale, inverse = f32x16_reciprocal(step);
+// What is to be stored for a choice, unbiased: another d (and dmin), the codes being those of the choice.
+INLINE k_symmetric k_symmetric_unbiased(const f32x16 *x, const f32x16 *weights, int elements, int lanes, float low,
+                                        float high, const k_symmetric *choice) {
+  k_symmetric k = *choice;
+  f32x16 step = k.d * k.scale;
+  symmetric_sums s = symmetric_sum(x, weights, elements, low, high, step);
+  k.d = f32x16_to_half_grid(k.d * unbiased_factor(unbiased_from(step, s.error, s.xq, s.qq), lanes));
+  return k;
+}
+INLINE k_affine k_affine_unbiased(const f32x16 *x, const f32x16 *weights, int elements, int lanes, float high,
+                                  const k_affine *choice) {
+  k_affine k = *choice;
+  f32x16 step = k.d * k.scale, below = k.dmin * k.minimum;
+  affine_sums s = affine_sum(x, weights, elements, high, step, below);
+  f32x16 kept = step * s.xq - below * s.wx;
+  f32x16 squares = step * step * s.qq - 2 * step * below * s.q + below * below * s.w;
+  f32x16 factor = unbiased_factor((unbiased_sums){kept, s.error + 2 * kept - squares}, lanes);
+  k.d = f32x16_to_half_grid(k.d * factor);
+  k.dmin = f32x16_to_half_grid(k.dmin * factor);
+  return k;
+}
+
+// Codes of 16 elements of every lane by the choice, as bytes [lane][element]; accumulates the plain squared error of what
+// is stored.
+INLINE void k_symmetric_codes(const f32x16 *x, const k_symmetric *choice, const k_symmetric *stored, float low, float high,
+                              u8x16 codes[16], f64x16 *error) {
+  f32x16 inverse = f32x16_reciprocal(choice->d * choice->scale), step = stored->d * stored->scale;
   for (int j = 0; j < 16; j++)
     codes[j] = __builtin_convertvector(symmetric_code(x[j], step, inverse, low, high, error) - (int32_t)low, u8x16);
   u8_transpose16(codes);
 }
-INLINE void k_affine_codes(const f32x16 *x, const k_affine *k, float high, u8x16 codes[16], f64x16 *error) {
-  scale_choice choice = {k->d * k->scale, -(k->dmin * k->minimum), f32x16_splat(0)};
-  f32x16 inverse = f32x16_reciprocal(choice.scale);
-  for (int j = 0; j < 16; j++)
-    codes[j] = __builtin_convertvector(affine_code(x[j], &choice, inverse, high, error), u8x16);
+INLINE void k_affine_codes(const f32x16 *x, const k_affine *choice, const k_affine *stored, float high, u8x16 codes[16],
+                           f64x16 *error) {
+  f32x16 inverse = f32x16_reciprocal(choice->d * choice->scale), below = choice->dmin * choice->minimum;
+  f32x16 step = stored->d * stored->scale, offset = -(stored->dmin * stored->minimum);
+  for (int j = 0; j < 16; j++) {
+    f32x16 q = code_of(x[j] + below, inverse, 0, high), e = x[j] - f32x16_fma(q, step, offset);
+    f64x16 wide = f64x16_from_f32(e);
+    *error += wide * wide;
+    codes[j] = __builtin_convertvector(i32x16_from_f32(q), u8x16);
+  }
   u8_transpose16(codes);
 }
 
@@ -29,11 +58,12 @@ INLINE void q6_k_store(uint8_t *block, const u8x16 *codes, const k_symmetric *k)
   u8x16_store(block + 192, __builtin_convertvector(i32x16_from_f32(k->scale) & 255, u8x16));
   store_u16(block + 208, half_from_f32x16(k->d)[0]);
 }
-INLINE f64x16 q6_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_symmetric k = k_symmetric_search(x, weights, 16, 16, -32, 31, -128, 127, 3);
+INLINE f64x16 q6_k_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  k_symmetric choice = k_symmetric_search(x, weights, 16, 16, -32, 31, -128, 127, 3);
+  k_symmetric k = isUnbiased ? k_symmetric_unbiased(x, weights, 16, 16, -32, 31, &choice) : choice;
   f64x16 error = {0};
   u8x16 codes[16];
-  k_symmetric_codes(x, &k, -32, 31, codes, &error);
+  k_symmetric_codes(x, &choice, &k, -32, 31, codes, &error);
   q6_k_store(blocks[0], codes, &k);
   return error;
 }
@@ -60,11 +90,12 @@ INLINE void q3_k_store(uint8_t *block, const u8x16 *codes, const k_symmetric *k)
   }
   store_u16(block + 108, half_from_f32x16(k->d)[0]);
 }
-INLINE f64x16 q3_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_symmetric k = k_symmetric_search(x, weights, 16, 16, -4, 3, -32, 31, 1);
+INLINE f64x16 q3_k_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  k_symmetric choice = k_symmetric_search(x, weights, 16, 16, -4, 3, -32, 31, 1);
+  k_symmetric k = isUnbiased ? k_symmetric_unbiased(x, weights, 16, 16, -4, 3, &choice) : choice;
   f64x16 error = {0};
   u8x16 codes[16];
-  k_symmetric_codes(x, &k, -4, 3, codes, &error);
+  k_symmetric_codes(x, &choice, &k, -4, 3, codes, &error);
   q3_k_store(blocks[0], codes, &k);
   return error;
 }
@@ -79,11 +110,12 @@ INLINE void q2_k_store(uint8_t *block, const u8x16 *codes, const k_affine *k) {
   store_u16(block + 80, half_from_f32x16(k->d)[0]);
   store_u16(block + 82, half_from_f32x16(k->dmin)[0]);
 }
-INLINE f64x16 q2_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_affine k = k_affine_search(x, weights, 16, 16, 3, 15);
+INLINE f64x16 q2_k_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  k_affine choice = k_affine_search(x, weights, 16, 16, 3, 15);
+  k_affine k = isUnbiased ? k_affine_unbiased(x, weights, 16, 16, 3, &choice) : choice;
   f64x16 error = {0};
   u8x16 codes[16];
-  k_affine_codes(x, &k, 3, codes, &error);
+  k_affine_codes(x, &choice, &k, 3, codes, &error);
   q2_k_store(blocks[0], codes, &k);
   return error;
 }
@@ -120,19 +152,21 @@ INLINE void q5_k_store(uint8_t *block, const u8x16 *const codes[2], const k_affi
 }
 
 // Two blocks of eight lanes of 32 elements.
-INLINE f64x16 q4_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_affine k = k_affine_search(x, weights, 32, 8, 15, 63);
+INLINE f64x16 q4_k_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  k_affine choice = k_affine_search(x, weights, 32, 8, 15, 63);
+  k_affine k = isUnbiased ? k_affine_unbiased(x, weights, 32, 8, 15, &choice) : choice;
   f64x16 error = {0};
   u8x16 codes[2][16];
-  for (int h = 0; h < 2; h++) k_affine_codes(x + 16 * h, &k, 15, codes[h], &error);
+  for (int h = 0; h < 2; h++) k_affine_codes(x + 16 * h, &choice, &k, 15, codes[h], &error);
   for (int b = 0; b < 2; b++) q4_k_store(blocks[b], (const u8x16 *[]){codes[0] + 8 * b, codes[1] + 8 * b}, &k, 8 * b);
   return error;
 }
-INLINE f64x16 q5_k_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  k_affine k = k_affine_search(x, weights, 32, 8, 31, 63);
+INLINE f64x16 q5_k_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  k_affine choice = k_affine_search(x, weights, 32, 8, 31, 63);
+  k_affine k = isUnbiased ? k_affine_unbiased(x, weights, 32, 8, 31, &choice) : choice;
   f64x16 error = {0};
   u8x16 codes[2][16];
-  for (int h = 0; h < 2; h++) k_affine_codes(x + 16 * h, &k, 31, codes[h], &error);
+  for (int h = 0; h < 2; h++) k_affine_codes(x + 16 * h, &choice, &k, 31, codes[h], &error);
   for (int b = 0; b < 2; b++) q5_k_store(blocks[b], (const u8x16 *[]){codes[0] + 8 * b, codes[1] + 8 * b}, &k, 8 * b);
   return error;
 }

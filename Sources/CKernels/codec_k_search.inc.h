@@ -5,50 +5,10 @@
 // then each lane tries the integers around its wish, the half is refitted to the codes, and the lanes try again. What
 // is kept is the best of all that was measured, block by block.
 
-// Per block of `lanes` lanes, the operation over its lanes in every one of them.
-INLINE f32x16 block_sum(f32x16 v, int lanes) {
-  f32x16 out;
-  for (int first = 0; first < 16; first += lanes) {
-    float s = 0;
-    for (int b = first; b < first + lanes; b++) s += v[b];
-    for (int b = first; b < first + lanes; b++) out[b] = s;
-  }
-  return out;
-}
-// The value of largest magnitude, the first of equals.
-INLINE f32x16 block_extreme(f32x16 v, int lanes) {
-  f32x16 out;
-  for (int first = 0; first < 16; first += lanes) {
-    float extreme = v[first];
-    for (int b = first + 1; b < first + lanes; b++)
-      if (__builtin_fabsf(v[b]) > __builtin_fabsf(extreme)) extreme = v[b];
-    for (int b = first; b < first + lanes; b++) out[b] = extreme;
-  }
-  return out;
-}
-
 // x ≈ d · scale · code: d a half, scale an integer, both per lane here.
 typedef struct {
   f32x16 d, scale, error;  // error: of the lane, weighted
 } k_symmetric;
-
-// Sums over a lane for codes under a fixed step, and their weighted error.
-typedef struct {
-  f32x16 error, xq, qq;
-} symmetric_sums;
-
-INLINE symmetric_sums symmetric_sum(const f32x16 *x, const f32x16 *weights, int elements, float low, float high, f32x16 step) {
-  f32x16 inverse = f32x16_reciprocal(step);
-  symmetric_sums s = {f32x16_splat(0), f32x16_splat(0), f32x16_splat(0)};
-  for (int j = 0; j < elements; j++) {
-    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, step, x[j]);
-    f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
-    s.error = f32x16_fma(we, e, s.error);
-    s.xq = f32x16_fma(wq, x[j], s.xq);
-    s.qq = f32x16_fma(wq, q, s.qq);
-  }
-  return s;
-}
 
 // The best integer scale near `wish` under k->d; returns the sums that refit d.
 INLINE symmetric_sums k_symmetric_scales(const f32x16 *x, const f32x16 *weights, int elements, float low, float high,

@@ -51,13 +51,27 @@ INLINE void lattice_steer(lattice l, const f32x16 *x, const f32x16 *weights, f32
   }
 }
 
+// The block's d, unbiased (codec_unbiased.inc.h).
+INLINE f32x16 lattice_unbiased(lattice l, const f32x16 *x, const f32x16 *weights, const lattice_choice *c) {
+  f32x16 step = c->d / l.parts * c->multiple, zero = f32x16_splat(0);
+  unbiased_sums s = {zero, zero};
+  for (int j = 0; j < l.elements; j++) {
+    f32x16 q = lattice_value(l, c->fit.codes[j / l.dimensions], j % l.dimensions) * step;
+    f32x16 wx = weights ? weights[j] * x[j] : x[j];
+    s.kept = f32x16_fma(wx, q, s.kept);
+    s.whole = f32x16_fma(wx, x[j], s.whole);
+  }
+  return f32x16_to_half_grid(c->d * unbiased_factor(s, l.lanes));
+}
+
 // Searches one group; returns the plain squared error.
-INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, lattice_measure *measure,
-                             lattice_group *o) {
+INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, int isUnbiased,
+                             lattice_measure *measure, lattice_group *o) {
   f32x16 magnitudes[32], steered[32];
   lattice_steer(l, x, weights, steered);
   lattice_signs(l, x, steered, magnitudes, o->signs);
   lattice_choice best = lattice_search(l, magnitudes, steered, measure);
+  if (isUnbiased) best.d = lattice_unbiased(l, magnitudes, weights, &best);
   f64x16 error = {0};
   f32x16 step = best.d / l.parts * best.multiple;
   for (int j = 0; j < l.elements; j++) {
@@ -151,9 +165,9 @@ static const float iq3_s_level_values[8] = {1, 3, 5, 7, 9, 11, 13, 15};
                                                                    const f32x16 *step, lattice_fit *fit) {          \
     lattice_measure_lanes(LATTICE_OF(NAME), x, weights, *step, fit);                                                \
   }                                                                                                                 \
-  INLINE f64x16 NAME##_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {                   \
+  INLINE f64x16 NAME##_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {                   \
     lattice_group o;                                                                                                \
-    f64x16 error = lattice_encode(LATTICE_OF(NAME), x, weights, PASTE(NAME##_measure, ISA), &o);                    \
+    f64x16 error = lattice_encode(LATTICE_OF(NAME), x, weights, isUnbiased, PASTE(NAME##_measure, ISA), &o);                    \
     for (int b = 0; b < 16 / LANES; b++) NAME##_store(blocks[b], &o, b * LANES);                                    \
     return error;                                                                                                   \
   }                                                                                                                 \

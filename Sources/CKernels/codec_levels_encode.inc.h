@@ -51,13 +51,20 @@ INLINE f32x16 iq4_wish(const f32x16 *x, const f32x16 *weights) {
   return wish;
 }
 
-// Codes of element j in the low and j + 16 in the high nibble, as bytes [lane][j]; accumulates the plain squared error.
-INLINE void iq4_codes(const f32x16 *x, f32x16 step, u8x16 nibbles[16], f64x16 *error) {
+// By how much a block's d must grow to be unbiased (codec_unbiased.inc.h).
+INLINE f32x16 iq4_factor(const f32x16 *x, const f32x16 *weights, f32x16 step, int lanes) {
+  symmetric_sums s = iq4_sum(x, weights, step);
+  return unbiased_factor(unbiased_from(step, s.error, s.xq, s.qq), lanes);
+}
+
+// Codes by `step` of element j in the low and j + 16 in the high nibble, as bytes [lane][j]; accumulates the plain squared
+// error of what is stored.
+INLINE void iq4_codes(const f32x16 *x, f32x16 step, f32x16 stored, u8x16 nibbles[16], f64x16 *error) {
   f32x16 inverse = f32x16_reciprocal(step);
   u8x16 codes[32];
   for (int j = 0; j < 32; j++) {
     iq4_choice c = iq4_nearest(x[j] * inverse);
-    f32x16 e = x[j] - f32x16_from_i32(__builtin_convertvector(c.level, i32x16)) * step;
+    f32x16 e = x[j] - f32x16_from_i32(__builtin_convertvector(c.level, i32x16)) * stored;
     f64x16 wide = f64x16_from_f32(e);
     *error += wide * wide;
     codes[j] = __builtin_convertvector(c.code, u8x16);
@@ -65,7 +72,7 @@ INLINE void iq4_codes(const f32x16 *x, f32x16 step, u8x16 nibbles[16], f64x16 *e
   for (int j = 0; j < 16; j++) nibbles[j] = codes[j] | codes[j + 16] << 4;
 }
 
-INLINE f64x16 iq4_nl_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 iq4_nl_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
   f32x16 scale = iq4_wish(x, weights), best = f32x16_splat(0), least = f32x16_splat(__builtin_inff());
   for (int round = 0; round < 3; round++) {
     scale = f32x16_to_half_grid(scale);
@@ -75,10 +82,11 @@ INLINE f64x16 iq4_nl_group(const f32x16 *x, const f32x16 *weights, uint8_t *cons
     best = f32x16_select(better, scale, best);
     scale = s.xq / s.qq;
   }
+  f32x16 stored = isUnbiased ? f32x16_to_half_grid(best * iq4_factor(x, weights, best, 1)) : best;
   f64x16 error = {0};
   u8x16 nibbles[16];
-  iq4_codes(x, best, nibbles, &error);
-  group_store_u16(blocks, 0, half_from_f32x16(best));
+  iq4_codes(x, best, stored, nibbles, &error);
+  group_store_u16(blocks, 0, half_from_f32x16(stored));
   group_store(blocks, 2, nibbles);
   return error;
 }
@@ -98,7 +106,7 @@ INLINE void iq4_xs_store(uint8_t *block, const u8x16 *nibbles, const k_symmetric
 }
 
 // Two blocks of eight lanes, as in k_symmetric_search.
-INLINE f64x16 iq4_xs_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 iq4_xs_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
   f32x16 zero = f32x16_splat(0), wish = iq4_wish(x, weights), d = block_extreme(wish, 8) / -32;
   k_symmetric best = {zero, zero, f32x16_splat(__builtin_inff())};
   for (int round = 0; round < 2; round++) {
@@ -120,9 +128,11 @@ INLINE f64x16 iq4_xs_group(const f32x16 *x, const f32x16 *weights, uint8_t *cons
     best.error = f32x16_select(better, k.error, best.error);
     d = block_sum(k.scale * kept.xq, 8) / block_sum(k.scale * k.scale * kept.qq, 8);
   }
+  f32x16 step = best.d * best.scale;
+  if (isUnbiased) best.d = f32x16_to_half_grid(best.d * iq4_factor(x, weights, step, 8));
   f64x16 error = {0};
   u8x16 nibbles[16];
-  iq4_codes(x, best.d * best.scale, nibbles, &error);
+  iq4_codes(x, step, best.d * best.scale, nibbles, &error);
   u8_transpose16(nibbles);
   for (int b = 0; b < 2; b++) iq4_xs_store(blocks[b], nibbles + 8 * b, &best, 8 * b);
   return error;

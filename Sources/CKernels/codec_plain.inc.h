@@ -87,8 +87,8 @@ INLINE void read_f8_e5m2(const uint8_t *bytes, float *out) {
   }
 #define ENCODE_PLAIN(NAME, WIDTH)                                                                                \
   static size_t PASTE(encode_##NAME, ISA)(const float *in, size_t n, const float *importance, size_t period,     \
-                                          uint8_t *bytes, double *squaredError) {                                \
-    (void)importance, (void)period;                                                                              \
+                                          int isUnbiased, uint8_t *bytes, double *squaredError) {                \
+    (void)importance, (void)period, (void)isUnbiased;                                                            \
     return encode_plain(in, n, bytes, squaredError, WIDTH, write_##NAME, read_##NAME);                           \
   }
 // Integers, by value; those beyond 2^24 are rounded to nearest.

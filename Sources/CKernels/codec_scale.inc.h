@@ -54,19 +54,22 @@ INLINE void choice_keep(scale_choice *best, f32x16 scale, f32x16 offset, f32x16 
   best->error = f32x16_select(better, error, best->error);
 }
 
-// x ≈ scale · code, low ≤ code ≤ high. Measures the stored `scale` and returns the scale that fits its codes best.
-INLINE f32x16 symmetric_measure(const f32x16 *x, const f32x16 *weights, int elements, float low, float high,
-                                f32x16 scale, scale_choice *best) {
-  f32x16 inverse = f32x16_reciprocal(scale), error = f32x16_splat(0), xq = error, qq = error;
+// x ≈ step · code, low ≤ code ≤ high: sums over a lane for codes under a fixed step, and their weighted error.
+typedef struct {
+  f32x16 error, xq, qq;
+} symmetric_sums;
+
+INLINE symmetric_sums symmetric_sum(const f32x16 *x, const f32x16 *weights, int elements, float low, float high, f32x16 step) {
+  f32x16 inverse = f32x16_reciprocal(step);
+  symmetric_sums s = {f32x16_splat(0), f32x16_splat(0), f32x16_splat(0)};
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, scale, x[j]);
+    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, step, x[j]);
     f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
-    error = f32x16_fma(we, e, error);
-    xq = f32x16_fma(wq, x[j], xq);
-    qq = f32x16_fma(wq, q, qq);
+    s.error = f32x16_fma(we, e, s.error);
+    s.xq = f32x16_fma(wq, x[j], s.xq);
+    s.qq = f32x16_fma(wq, q, s.qq);
   }
-  choice_keep(best, scale, f32x16_splat(0), error);
-  return xq / qq;
+  return s;
 }
 
 // Proposes a scale: codes for `inverse`, the scale that fits them, and what it would explain of the sum of squares.
@@ -106,4 +109,27 @@ INLINE void affine_measure(const f32x16 *x, const f32x16 *weights, int elements,
   i32x16 regular = determinant > zero;
   *scale += f32x16_select(regular, dScale, zero);
   *offset += f32x16_select(regular, dOffset, zero);
+}
+
+// Per block of `lanes` lanes, the operation over its lanes in every one of them.
+INLINE f32x16 block_sum(f32x16 v, int lanes) {
+  if (lanes == 1) return v;
+  f32x16 out;
+  for (int first = 0; first < 16; first += lanes) {
+    float s = 0;
+    for (int b = first; b < first + lanes; b++) s += v[b];
+    for (int b = first; b < first + lanes; b++) out[b] = s;
+  }
+  return out;
+}
+// The value of largest magnitude, the first of equals.
+INLINE f32x16 block_extreme(f32x16 v, int lanes) {
+  f32x16 out;
+  for (int first = 0; first < 16; first += lanes) {
+    float extreme = v[first];
+    for (int b = first + 1; b < first + lanes; b++)
+      if (__builtin_fabsf(v[b]) > __builtin_fabsf(extreme)) extreme = v[b];
+    for (int b = first; b < first + lanes; b++) out[b] = extreme;
+  }
+  return out;
 }

@@ -63,40 +63,47 @@ INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, 
   return i32x16_from_f32(q);
 }
 
+// What is chosen, and what is stored for it (codec_unbiased.inc.h).
+typedef struct {
+  f32x16 scale, stored;
+} symmetric_choice;
+
 // The search for 2^codeBits levels. ggml puts the extreme element at the lowest; here it is tried at places from beyond it
 // down, and where the other sign of the scale has its last level. The best proposal is then fitted to its own codes.
 // Places closer than these give nearly the same codes: fourteen of them found nothing that these seven do not.
-INLINE scale_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int elements, int codeBits) {
+INLINE symmetric_choice symmetric_search(const f32x16 *x, const f32x16 *weights, int isUnbiased, int elements,
+                                         int codeBits) {
   float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
   f32x16 extreme = group_extreme(x, elements), plain = f32x16_to_half_grid(extreme / low);
-  scale_choice best = {plain, f32x16_splat(0), f32x16_splat(__builtin_inff())};
-  f32x16 scale = symmetric_measure(x, weights, elements, low, high, plain, &best);
+  symmetric_sums s = symmetric_sum(x, weights, elements, low, high, plain);
   pairs p;
   pairs_load(x, weights, elements, codeBits, extreme, &p);
-  pairs_choice choice = {f32x16_splat(-1), scale / p.unit};
+  pairs_choice choice = {f32x16_splat(-1), s.xq / s.qq / p.unit};
   for (int step = 0; step < 6; step++)
     pairs_propose(&p, weights != 0, elements, codeBits, (low - 0.875f + 0.3125f * (float)step) / low, 1, &choice);
   pairs_propose(&p, weights != 0, elements, codeBits, high / -low, -1, &choice);
-  scale = choice.scale * p.unit;
-  symmetric_measure(x, weights, elements, low, high, f32x16_to_half_grid(scale), &best);
-  return best;
+  f32x16 scale = f32x16_to_half_grid(choice.scale * p.unit), limit = s.error;
+  symmetric_sums found = symmetric_sum(x, weights, elements, low, high, scale);
+  i32x16 better = found.error < limit;
+  s.error = f32x16_select(better, found.error, s.error);
+  s.xq = f32x16_select(better, found.xq, s.xq);
+  s.qq = f32x16_select(better, found.qq, s.qq);
+  scale = f32x16_select(better, scale, plain);
+  return (symmetric_choice){scale, isUnbiased ? unbiased_scale(scale, s, limit) : scale};
 }
 
-// The codes of the choice, counted from zero. Returns the plain squared errors, which without weights are those that
-// were measured.
-INLINE f64x16 symmetric_codes(const f32x16 *x, int isWeighted, int elements, int codeBits, const scale_choice *best,
-                              u8x16 *codes) {
+// The codes of the choice, counted from zero. Returns the plain squared errors of what is stored.
+INLINE f64x16 symmetric_codes(const f32x16 *x, int elements, int codeBits, symmetric_choice choice, u8x16 *codes) {
   float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
-  f32x16 inverse = f32x16_reciprocal(best->scale), sum = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(choice.scale), sum = f32x16_splat(0);
   for (int j = 0; j < elements; j++) {
-    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, best->scale, x[j]);
+    f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, choice.stored, x[j]);
     sum = f32x16_fma(e, e, sum);
     codes[j] = __builtin_convertvector(i32x16_from_f32(q - low), u8x16);
   }
-  if (!isWeighted) sum = best->error;
   if (i32x16_sum((sum > 1e-30f) & (sum < 1e30f)) == -16) return f64x16_from_f32(sum);
   f64x16 error = {0};
-  for (int j = 0; j < elements; j++) symmetric_code(x[j], best->scale, inverse, low, high, &error);
+  for (int j = 0; j < elements; j++) symmetric_code(x[j], choice.stored, inverse, low, high, &error);
   return error;
 }
 
@@ -118,20 +125,20 @@ INLINE void fifths_store(uint8_t *const blocks[16], size_t offset, const u8x16 *
   group_store_u16(blocks, offset + 2, __builtin_convertvector(high, u16x16));
 }
 
-INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  scale_choice best = symmetric_search(x, weights, 32, 4);
+INLINE f64x16 q4_0_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  symmetric_choice best = symmetric_search(x, weights, isUnbiased, 32, 4);
   u8x16 codes[32];
-  f64x16 error = symmetric_codes(x, weights != 0, 32, 4, &best, codes);
-  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
+  f64x16 error = symmetric_codes(x, 32, 4, best, codes);
+  group_store_u16(blocks, 0, half_from_f32x16(best.stored));
   nibbles_store(blocks, 2, codes);
   return error;
 }
 
-INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
-  scale_choice best = symmetric_search(x, weights, 32, 5);
+INLINE f64x16 q5_0_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  symmetric_choice best = symmetric_search(x, weights, isUnbiased, 32, 5);
   u8x16 codes[32];
-  f64x16 error = symmetric_codes(x, weights != 0, 32, 5, &best, codes);
-  group_store_u16(blocks, 0, half_from_f32x16(best.scale));
+  f64x16 error = symmetric_codes(x, 32, 5, best, codes);
+  group_store_u16(blocks, 0, half_from_f32x16(best.stored));
   fifths_store(blocks, 2, codes);
   nibbles_store(blocks, 6, codes);
   return error;
@@ -157,7 +164,8 @@ INLINE void q8_0_measure(const f32x16 *x, const f32x16 *weights, const f32x16 sc
 
 // 255 levels: the extreme stays on one, ggml's 127 first and then −128, −126 … −123 (the scale takes its sign). Each of
 // these scales rounds the other elements afresh, and the luckiest wins.
-INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const blocks[16]) {
+INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, int isUnbiased, uint8_t *const blocks[16]) {
+  (void)isUnbiased;
   f32x16 extreme = group_extreme(x, 32), size = f32x16_abs(extreme), scales[6] = {size / 127};
   for (int i = 0; i < 5; i++) scales[i + 1] = extreme / (i == 0 ? -128.0f : (float)(i - 127));
   for (int i = 0; i < 6; i++) scales[i] = f32x16_to_half_grid(scales[i]);
@@ -170,7 +178,7 @@ INLINE f64x16 q8_0_group(const f32x16 *x, const f32x16 *weights, uint8_t *const 
     if (isRegular) q8_0_measure(x, weights, scales + i, 0, &best);
     else q8_0_measure(x, weights, scales + i, 1, &best);
   u8x16 codes[32];
-  f64x16 error = symmetric_codes(x, weights != 0, 32, 8, &best, codes);
+  f64x16 error = symmetric_codes(x, 32, 8, (symmetric_choice){best.scale, best.scale}, codes);
   for (int j = 0; j < 32; j++) codes[j] ^= 0x80;
   group_store_u16(blocks, 0, half_from_f32x16(best.scale));
   group_store(blocks, 2, codes);

@@ -5,6 +5,7 @@
 #include "codec_plain.inc.h"
 #include "codec_group.inc.h"
 #include "codec_scale.inc.h"
+#include "codec_unbiased.inc.h"
 #include "codec_pairs.inc.h"
 #include "codec_symmetric.inc.h"
 #include "codec_affine.inc.h"

@@ -73,10 +73,13 @@ public struct Codec: @unchecked Sendable {
   /// Encodes whole blocks into exactly the bytes they need. No block's squared error is larger than that of the bytes
   /// that llama-quantize writes without calibration data.
   ///
-  /// - Parameter importance: the weight (≥ 0) of each column's squared error, for rows of `importance.count` elements,
-  ///   a whole number of blocks; nil for equal weights. Plain numbers have no choice and ignore it.
+  /// - Parameters:
+  ///   - importance: the weight (≥ 0) of each column's squared error, for rows of `importance.count` elements, a whole
+  ///     number of blocks; nil for equal weights. Plain numbers have no choice and ignore it.
+  ///   - isUnbiased: raise the scales until sums of products keep their size. Least squares leaves them smaller by the
+  ///     relative error, which matters where many rows are summed alike.
   public func encode(
-    _ values: Span<Float>, importance: Span<Float>? = nil, into bytes: inout MutableRawSpan
+    _ values: Span<Float>, importance: Span<Float>? = nil, isUnbiased: Bool = false, into bytes: inout MutableRawSpan
   ) -> EncodeStatistics {
     guard let encode = unsafe row.pointee.encode else { preconditionFailure("\(format.name) cannot be encoded") }
     precondition(format.byteCount(elements: values.count) == bytes.byteCount, "\(format.name): wrong size to encode")
@@ -87,15 +90,17 @@ public struct Codec: @unchecked Sendable {
     }
     var squaredError = 0.0
     let period = importance?.count ?? 0
+    let unbiased: Int32 = isUnbiased ? 1 : 0
     // Safe: the sizes were just checked; the encoder reads `values` and `period` weights and writes exactly `bytes`.
     let nonFiniteCount = unsafe bytes.withUnsafeMutableBytes { target in
       let blocks = unsafe target.baseAddress?.assumingMemoryBound(to: UInt8.self)
       return unsafe values.withUnsafeBufferPointer { source in
         guard let importance else {
-          return unsafe encode(source.baseAddress, source.count, nil, 0, blocks, &squaredError)
+          return unsafe encode(source.baseAddress, source.count, nil, 0, unbiased, blocks, &squaredError)
         }
         return unsafe importance.withUnsafeBufferPointer { weights in
-          unsafe encode(source.baseAddress, source.count, weights.baseAddress, period, blocks, &squaredError)
+          unsafe encode(
+            source.baseAddress, source.count, weights.baseAddress, period, unbiased, blocks, &squaredError)
         }
       }
     }

@@ -13,6 +13,7 @@ public final class RecodedSource: TensorSource {
   private let kernels: Kernels
   /// Weights of the columns' squared errors, a row per matrix of the stack; empty: equal ones. Asked for once.
   private let importance: Deferred<[Float]>
+  private let isUnbiased: Bool
   private let watch: (@Sendable (Span<Float>, Range<Int>) -> Void)?
   public let follows: [ByteString]
   private let statisticsByRow = Mutex<[Int: RecodeStatistics]>([:])
@@ -22,11 +23,13 @@ public final class RecodedSource: TensorSource {
   /// - Parameters:
   ///   - importance: as `Importance.weights(of:shape:)` gives it, or nil for equal weights; asked when the first rows are
   ///     read, since it may read other tensors.
+  ///   - isUnbiased: as `Codec.encode` has it.
   ///   - follows: the tensors that `importance` would read, if they were not read before.
   ///   - watch: sees all rows as they are decoded, with their numbers, from any thread.
   public init?(
     _ base: TensorRef, as format: BlockFormat, importance: @escaping @Sendable () -> [Float]? = { nil },
-    follows: [ByteString] = [], watch: (@Sendable (Span<Float>, Range<Int>) -> Void)? = nil, kernels: Kernels
+    isUnbiased: Bool = false, follows: [ByteString] = [],
+    watch: (@Sendable (Span<Float>, Range<Int>) -> Void)? = nil, kernels: Kernels
   ) {
     guard let decoder = Codec.for(base.format, kernels: kernels), let encoder = Codec.for(format, kernels: kernels),
       encoder.canEncode
@@ -35,6 +38,7 @@ public final class RecodedSource: TensorSource {
     self.decoder = decoder
     self.encoder = encoder
     self.kernels = kernels
+    self.isUnbiased = isUnbiased
     self.follows = follows
     self.watch = watch
     self.importance = Deferred {
@@ -62,7 +66,7 @@ public final class RecodedSource: TensorSource {
 
   private func encode(_ values: Span<Float>, rows: Range<Int>, into bytes: inout MutableRawSpan) -> EncodeStatistics {
     let importance = importance.value
-    guard !importance.isEmpty else { return encoder.encode(values, into: &bytes) }
+    guard !importance.isEmpty else { return encoder.encode(values, isUnbiased: isUnbiased, into: &bytes) }
     let allWeights = importance.span
     let columns = base.shape.columns
     let rowsPerMatrix = max(1, base.shape.rows / (importance.count / columns))
@@ -70,7 +74,7 @@ public final class RecodedSource: TensorSource {
     let first = rows.lowerBound / rowsPerMatrix
     if rows.upperBound <= (first + 1) * rowsPerMatrix {
       let mine = allWeights.extracting(weights(first))
-      return encoder.encode(values, importance: mine, into: &bytes)
+      return encoder.encode(values, importance: mine, isUnbiased: isUnbiased, into: &bytes)
     }
     // A slab that reaches into the next expert: each one's rows are weighed by what reaches that expert.
     let rowByteCount = bytes.byteCount / rows.count
@@ -84,7 +88,7 @@ public final class RecodedSource: TensorSource {
       let mine = allWeights.extracting(weights(matrix))
       let partValues = values.extracting(part.lowerBound * columns..<part.upperBound * columns)
       encoded.withMutableRawSpan { span in
-        total.add(encoder.encode(partValues, importance: mine, into: &span))
+        total.add(encoder.encode(partValues, importance: mine, isUnbiased: isUnbiased, into: &span))
       }
       bytes.copy(from: encoded.rawSpan, at: part.lowerBound * rowByteCount)
       row = end

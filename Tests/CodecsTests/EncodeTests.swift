@@ -53,12 +53,16 @@ import Testing
     for values in inputs {
       let weights = (0..<format.elementsPerBlock).map { Float($0 % 5) }
       let all = codecs(of: format).map {
-        ($0.table, $0.codec.encode(values), $0.codec.encode(values, importance: weights))
+        (
+          $0.table, $0.codec.encode(values), $0.codec.encode(values, importance: weights),
+          $0.codec.encode(values, importance: weights, isUnbiased: true)
+        )
       }
       let generic = try #require(all.last)
-      for (table, plain, weighted) in all {
+      for (table, plain, weighted, unbiased) in all {
         #expect(plain.bytes == generic.1.bytes && weighted.bytes == generic.2.bytes, "\(table)")
         #expect(plain.statistics == generic.1.statistics && weighted.statistics == generic.2.statistics, "\(table)")
+        #expect(unbiased.bytes == generic.3.bytes && unbiased.statistics == generic.3.statistics, "\(table)")
       }
     }
   }
@@ -99,12 +103,14 @@ import Testing
     let inputs = Self.awkward + [("noise", Self.noisy(512 * 64, seed: 11))]
     for (name, values) in inputs {
       let baseline = twin.decodeAll(try #require(twin.encodeAll(values)))
-      let decoded = twin.decodeAll(codec.encode(values).bytes)
-      for start in stride(from: 0, to: values.count, by: format.elementsPerBlock) {
-        let block = start..<start + format.elementsPerBlock
-        let ours = squaredError(values[block], decoded[block]), theirs = squaredError(values[block], baseline[block])
-        // ggml's scale overflows to infinity beyond halves, ours does not.
-        #expect(ours.isFinite && !(ours > theirs * (1 + 2e-6)), "\(name) block \(start / format.elementsPerBlock)")
+      for isUnbiased in [false, true] {
+        let decoded = twin.decodeAll(codec.encode(values, isUnbiased: isUnbiased).bytes)
+        for start in stride(from: 0, to: values.count, by: format.elementsPerBlock) {
+          let block = start..<start + format.elementsPerBlock
+          let ours = squaredError(values[block], decoded[block]), theirs = squaredError(values[block], baseline[block])
+          // ggml's scale overflows to infinity beyond halves, ours does not.
+          #expect(ours.isFinite && !(ours > theirs * (1 + 2e-6)), "\(name) block \(start / format.elementsPerBlock)")
+        }
       }
     }
   }
@@ -113,11 +119,40 @@ import Testing
   func theErrorIsTheError(format: BlockFormat) throws {
     for (name, values) in Self.awkward + [("noise", Self.noisy(512 * 16, seed: 16))] {
       for (table, codec) in codecs(of: format) {
-        let (bytes, statistics) = codec.encode(values)
-        let error = squaredError(values[...], codec.decode(bytes, count: values.count)[...])
-        #expect(error.isFinite && abs(error - statistics.squaredError) <= 1e-5 * error, "\(table) \(name)")
-        #expect(statistics.nonFiniteCount == 0)
+        for isUnbiased in [false, true] {
+          let (bytes, statistics) = codec.encode(values, isUnbiased: isUnbiased)
+          let error = squaredError(values[...], codec.decode(bytes, count: values.count)[...])
+          #expect(error.isFinite && abs(error - statistics.squaredError) <= 1e-5 * error, "\(table) \(name)")
+          #expect(statistics.nonFiniteCount == 0)
+        }
       }
+    }
+  }
+
+  static let unbiasable: [BlockFormat] = [
+    .q2_0, .q4_0, .q5_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_NL, .iq4_XS, .iq3_S, .iq3_XXS, .iq2_S, .iq2_XS,
+    .iq2_XXS,
+  ]
+
+  /// Σ w x x̂ ÷ Σ w x²: least squares leaves it short by the error, unbiased scales do not.
+  @Test(arguments: unbiasable)
+  func unbiasedSumsKeepTheirSize(format: BlockFormat) throws {
+    let codec = try #require(codecs(of: format).first).codec
+    let columns = 2 * format.elementsPerBlock
+    var noise = Noise(17)
+    let values = (0..<64 * columns).map { _ in 0.03 * noise.normal() }
+    for weights in [[1], (0..<columns).map { $0 % 5 == 0 ? Float(4) : 1 }] as [[Float]] {
+      func kept(isUnbiased: Bool) -> Double {
+        let importance = weights.count == columns ? weights : nil
+        let bytes = codec.encode(values, importance: importance, isUnbiased: isUnbiased).bytes
+        let weighted = values.indices.map { Double(values[$0] * weights[$0 % weights.count]) }
+        let decoded = codec.decode(bytes, count: values.count)
+        let sum = zip(weighted, decoded).reduce(0) { $0 + $1.0 * Double($1.1) }
+        return sum / zip(weighted, values).reduce(0) { $0 + $1.0 * Double($1.1) }
+      }
+      let (short, whole) = (kept(isUnbiased: false), kept(isUnbiased: true))
+      // Halves are 0.05 % apart. Where a block of Q4_0 has ggml's own scale, it stays.
+      #expect(abs(whole - 1) < max(5e-4, format == .q4_0 ? 0.5 * abs(short - 1) : 0), "\(short) → \(whole)")
     }
   }
 

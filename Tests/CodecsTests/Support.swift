@@ -29,15 +29,17 @@ extension Codec {
     return values
   }
 
-  func encode(_ values: [Float], importance: [Float]? = nil) -> (bytes: [UInt8], statistics: EncodeStatistics) {
+  func encode(
+    _ values: [Float], importance: [Float]? = nil, isUnbiased: Bool = false
+  ) -> (bytes: [UInt8], statistics: EncodeStatistics) {
     var bytes = [UInt8](repeating: 0xaa, count: format.byteCount(elements: values.count) ?? 0)
     var span = bytes.mutableSpan
     var raw = unsafe span.mutableBytes
     let statistics =
       if let importance {
-        encode(values.span, importance: importance.span, into: &raw)
+        encode(values.span, importance: importance.span, isUnbiased: isUnbiased, into: &raw)
       } else {
-        encode(values.span, into: &raw)
+        encode(values.span, isUnbiased: isUnbiased, into: &raw)
       }
     return (bytes, statistics)
   }

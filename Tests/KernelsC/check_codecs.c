@@ -62,8 +62,9 @@ static void checkEncoding(const contest *c, size_t type, size_t count, pattern k
     importance[i] = weights == someZeroWeights && w < 0 ? 0 : w * w;
   }
   double errors[2] = {-1, -2};
-  size_t odd = c->generic->codecs->rows[type].encode(in, count, importance, period, generic, &errors[0]);
-  size_t oddHere = codec->encode(in, count, importance, period, table, &errors[1]);
+  int isUnbiased = (step + step / patternCount) % 2 == 1;
+  size_t odd = c->generic->codecs->rows[type].encode(in, count, importance, period, isUnbiased, generic, &errors[0]);
+  size_t oddHere = codec->encode(in, count, importance, period, isUnbiased, table, &errors[1]);
   sameBytes("blocks", generic, table, byteCount);
   sameBytes("squared error", &errors[0], &errors[1], sizeof(double));
   holds("as many elements that are not finite", odd == oddHere);

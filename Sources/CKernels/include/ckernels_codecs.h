@@ -28,8 +28,11 @@ typedef void quern_decode_function(const uint8_t *blocks, float *out, size_t ele
 // importance is NULL or holds `period` weights >= 0 (a matrix row's; a multiple of elements_per_block): element i's
 // squared error counts importance[i % period] times. Elements that are not finite are encoded as zero; their number is
 // returned. *squared_error receives the sum of the plain squared errors of the finite elements.
+//
+// is_unbiased: not the least squares but Σ w x x̂ = Σ w x² in every block, where the format's scales can say so and, of those
+// that are never worse than ggml's, where that stays true (codec_unbiased.inc.h).
 typedef size_t quern_encode_function(const float *in, size_t element_count, const float *importance, size_t period,
-                                     uint8_t *blocks, double *squared_error);
+                                     int is_unbiased, uint8_t *blocks, double *squared_error);
 
 typedef struct quern_codec {
   uint16_t elements_per_block;
