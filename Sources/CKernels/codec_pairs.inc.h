@@ -32,12 +32,15 @@ INLINE i16x32 pairs_high_product(i16x32 a, i16x32 b) {
   return __builtin_convertvector(product >> 16, i16x32);
 }
 
-// Two whole numbers of 16 bits, with their sign, in each lane.
-INLINE i16x32 pairs_of(f32x16 first, f32x16 second) {
-  return (i16x32)((i32x16_from_f32(first) & 0xffff) | i32x16_from_f32(second) << 16);
+// The whole numbers of 16 bits, with their sign, nearest to both products, in each lane: the last bits of what the magic
+// number of f32x16_round leaves.
+INLINE i16x32 pairs_of(f32x16 first, f32x16 second, f32x16 factor) {
+  f32x16 magic = f32x16_splat(12582912);
+  i32x16 low = (i32x16)f32x16_fma(first, factor, magic), high = (i32x16)f32x16_fma(second, factor, magic);
+  return (i16x32)((low & 0xffff) | high << 16);
 }
 
-// Up to 32 elements a lane. x in units of which the lane's extreme is −2^15; with weights also those, the largest just
+// Up to 32 elements a lane. x in units of which the lane's extreme is just above −2^15; with weights also those, the largest just
 // below 2^(16 − codeBits) so that a code times a weight fits, and x times a weight.
 typedef struct {
   i16x32 x[16], weights[16], weighted[16];
@@ -45,10 +48,9 @@ typedef struct {
 } pairs;
 
 INLINE void pairs_load(const f32x16 *x, const f32x16 *weights, int elements, int codeBits, f32x16 extreme, pairs *p) {
-  f32x16 perUnit = f32x16_reciprocal(extreme) * -32768;
-  for (int j = 0; j < elements; j += 2)
-    p->x[j / 2] = pairs_of(code_of(x[j], perUnit, -32768, 32767), code_of(x[j + 1], perUnit, -32768, 32767));
-  p->unit = extreme / -32768;
+  f32x16 perUnit = f32x16_reciprocal(extreme) * -32767;
+  for (int j = 0; j < elements; j += 2) p->x[j / 2] = pairs_of(x[j], x[j + 1], perUnit);
+  p->unit = extreme / -32767;
   if (!weights) return;
   f32x16 most = weights[0], least = most;
   for (int j = 1; j < elements; j++) {
@@ -60,7 +62,7 @@ INLINE void pairs_load(const f32x16 *x, const f32x16 *weights, int elements, int
   float limit = (float)((1 << (16 - codeBits)) - 1);
   f32x16 perWeight = f32x16_reciprocal(most) * limit;
   for (int j = 0; j < elements / 2; j++) {
-    p->weights[j] = pairs_of(code_of(weights[2 * j], perWeight, 0, limit), code_of(weights[2 * j + 1], perWeight, 0, limit));
+    p->weights[j] = pairs_of(weights[2 * j], weights[2 * j + 1], perWeight);
     p->weighted[j] = (pairs_high_product(p->x[j], p->weights[j] << (codeBits - 1)) & ~equal) | (p->x[j] & equal);
     p->weights[j] = (p->weights[j] & ~equal) - equal;
   }

@@ -63,6 +63,24 @@ INLINE i32x16 symmetric_code(f32x16 x, f32x16 scale, f32x16 inverse, float low, 
   return i32x16_from_f32(q);
 }
 
+// The sums of two scales side by side: each is a chain that one alone would wait for.
+INLINE void symmetric_sum_two(const f32x16 *x, const f32x16 *weights, int elements, float low, float high,
+                              const f32x16 scales[2], symmetric_sums sums[2]) {
+  f32x16 zero = f32x16_splat(0), inverse[2];
+  for (int k = 0; k < 2; k++) {
+    inverse[k] = f32x16_reciprocal(scales[k]);
+    sums[k] = (symmetric_sums){zero, zero, zero};
+  }
+  for (int j = 0; j < elements; j++)
+    for (int k = 0; k < 2; k++) {
+      f32x16 q = code_of(x[j], inverse[k], low, high), e = f32x16_fma(-q, scales[k], x[j]);
+      f32x16 wq = weights ? weights[j] * q : q, we = weights ? weights[j] * e : e;
+      sums[k].error = f32x16_fma(we, e, sums[k].error);
+      sums[k].xq = f32x16_fma(wq, x[j], sums[k].xq);
+      sums[k].qq = f32x16_fma(wq, q, sums[k].qq);
+    }
+}
+
 // What is chosen, and what is stored for it (codec_unbiased.inc.h).
 typedef struct {
   f32x16 scale, stored;
@@ -75,19 +93,21 @@ INLINE symmetric_choice symmetric_search(const f32x16 *x, const f32x16 *weights,
                                          int codeBits) {
   float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
   f32x16 extreme = group_extreme(x, elements), plain = f32x16_to_half_grid(extreme / low);
-  symmetric_sums s = symmetric_sum(x, weights, elements, low, high, plain);
   pairs p;
   pairs_load(x, weights, elements, codeBits, extreme, &p);
-  pairs_choice choice = {f32x16_splat(-1), s.xq / s.qq / p.unit};
+  pairs_choice choice = {f32x16_splat(-1), plain / p.unit};
   for (int step = 0; step < 6; step++)
     pairs_propose(&p, weights != 0, elements, codeBits, (low - 0.875f + 0.3125f * (float)step) / low, 1, &choice);
   pairs_propose(&p, weights != 0, elements, codeBits, high / -low, -1, &choice);
-  f32x16 scale = f32x16_to_half_grid(choice.scale * p.unit), limit = s.error;
-  symmetric_sums found = symmetric_sum(x, weights, elements, low, high, scale);
-  i32x16 better = found.error < limit;
-  s.error = f32x16_select(better, found.error, s.error);
-  s.xq = f32x16_select(better, found.xq, s.xq);
-  s.qq = f32x16_select(better, found.qq, s.qq);
+  f32x16 scale = f32x16_to_half_grid(choice.scale * p.unit);
+  symmetric_sums both[2];
+  symmetric_sum_two(x, weights, elements, low, high, (f32x16[]){plain, scale}, both);
+  symmetric_sums s = both[0];
+  f32x16 limit = s.error;
+  i32x16 better = both[1].error < limit;
+  s.error = f32x16_select(better, both[1].error, s.error);
+  s.xq = f32x16_select(better, both[1].xq, s.xq);
+  s.qq = f32x16_select(better, both[1].qq, s.qq);
   scale = f32x16_select(better, scale, plain);
   return (symmetric_choice){scale, isUnbiased ? unbiased_scale(scale, s, limit) : scale};
 }
@@ -95,12 +115,13 @@ INLINE symmetric_choice symmetric_search(const f32x16 *x, const f32x16 *weights,
 // The codes of the choice, counted from zero. Returns the plain squared errors of what is stored.
 INLINE f64x16 symmetric_codes(const f32x16 *x, int elements, int codeBits, symmetric_choice choice, u8x16 *codes) {
   float low = -(float)(1 << (codeBits - 1)), high = -low - 1;
-  f32x16 inverse = f32x16_reciprocal(choice.scale), sum = f32x16_splat(0);
+  f32x16 inverse = f32x16_reciprocal(choice.scale), sums[2] = {f32x16_splat(0), f32x16_splat(0)};
   for (int j = 0; j < elements; j++) {
     f32x16 q = code_of(x[j], inverse, low, high), e = f32x16_fma(-q, choice.stored, x[j]);
-    sum = f32x16_fma(e, e, sum);
-    codes[j] = __builtin_convertvector(i32x16_from_f32(q - low), u8x16);
+    sums[j % 2] = f32x16_fma(e, e, sums[j % 2]);
+    codes[j] = __builtin_convertvector((i32x16)(q + (12582912 - low)), u8x16);  // the last bits, see f32x16_round
   }
+  f32x16 sum = sums[0] + sums[1];
   if (i32x16_sum((sum > 1e-30f) & (sum < 1e30f)) == -16) return f64x16_from_f32(sum);
   f64x16 error = {0};
   for (int j = 0; j < elements; j++) symmetric_code(x[j], choice.stored, inverse, low, high, &error);
