@@ -17,7 +17,7 @@ public final class AtomicFile: Sendable {
   private let writtenByteCount = Atomic<Int>(0)
 
   /// After so many bytes the disk is told to begin, so that `commit` finds little left to wait for.
-  private static let writebackStep = 16 << 20
+  private static let writebackStep = 4 << 20
 
   /// - Parameters:
   ///   - overwrites: whether `commit` may replace an existing file; checked now as well, before any work. Nothing but a
