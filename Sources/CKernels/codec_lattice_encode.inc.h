@@ -64,6 +64,17 @@ INLINE f32x16 lattice_unbiased(lattice l, const f32x16 *x, const f32x16 *weights
   return f32x16_to_half_grid(c->d * unbiased_factor(s, l.lanes));
 }
 
+// The plain squared errors of a choice.
+INLINE f64x16 lattice_error(lattice l, const f32x16 *x, const lattice_choice *c) {
+  f64x16 error = {0};
+  f32x16 step = c->d / l.parts * c->multiple;
+  for (int j = 0; j < l.elements; j++) {
+    f64x16 wide = f64x16_from_f32(x[j] - lattice_value(l, c->fit.codes[j / l.dimensions], j % l.dimensions) * step);
+    error += wide * wide;
+  }
+  return error;
+}
+
 // Searches one group; returns the plain squared error.
 INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, int isUnbiased,
                              lattice_measure *measure, lattice_group *o) {
@@ -72,12 +83,17 @@ INLINE f64x16 lattice_encode(lattice l, const f32x16 *x, const f32x16 *weights, 
   lattice_signs(l, x, steered, magnitudes, o->signs);
   lattice_choice best = lattice_search(l, magnitudes, steered, measure);
   if (isUnbiased) best.d = lattice_unbiased(l, magnitudes, weights, &best);
-  f64x16 error = {0};
-  f32x16 step = best.d / l.parts * best.multiple;
+  f64x16 error = lattice_error(l, magnitudes, &best), energy = {0};
   for (int j = 0; j < l.elements; j++) {
-    f32x16 q = lattice_value(l, best.fit.codes[j / l.dimensions], j % l.dimensions);
-    f64x16 wide = f64x16_from_f32(magnitudes[j] - q * step);
-    error += wide * wide;
+    f64x16 wide = f64x16_from_f32(magnitudes[j]);
+    energy += wide * wide;
+  }
+  // Formats without a zero can lose more than everything where nearly all elements are zero.
+  f32x16 lost = block_sum(__builtin_convertvector(error, f32x16), l.lanes);
+  i32x16 isWorse = lost > block_sum(__builtin_convertvector(energy, f32x16), l.lanes);
+  if (i32x16_sum(isWorse) != 0) {
+    best.d = f32x16_select(isWorse, f32x16_splat(0), best.d);
+    error = lattice_error(l, magnitudes, &best);
   }
   for (int k = 0; k < l.elements / l.dimensions; k++)
     for (int b = 0; b < 16; b++) o->numbers[b][k] = (uint16_t)lattice_index(l, (uint32_t)best.fit.codes[k][b]);

@@ -17,10 +17,11 @@ INLINE unbiased_sums unbiased_from(f32x16 step, f32x16 error, f32x16 xq, f32x16 
   return (unbiased_sums){kept, error + 2 * kept - step * step * qq};
 }
 
-// By how much d must grow, in blocks of so many lanes; 1 where that cannot be told.
+// By how much d must grow, in blocks of so many lanes; 1 where that cannot be told, and where a fifth or more is missing:
+// such a block (nearly all zeros, in a format without zero) is not one that only shrank.
 INLINE f32x16 unbiased_factor(unbiased_sums s, int lanes) {
   f32x16 factor = block_sum(s.whole, lanes) * f32x16_reciprocal(block_sum(s.kept, lanes));
-  return f32x16_clamp(factor, 1, 1.25f);
+  return f32x16_select((factor > 1) & (factor < 1.25f), factor, f32x16_splat(1));
 }
 
 // The scale to store in place of one that was chosen, of lanes that are blocks (or share one): unbiased, unless the error
