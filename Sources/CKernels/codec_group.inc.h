@@ -91,8 +91,8 @@ typedef struct {
 } group_totals;
 
 // Encodes what is queued; lanes without a block are filled up with zeros.
-INLINE void group_flush(group_queue *queue, group_shape shape, group_encoder *encoder, int isWeighted,
-                        int isUnbiased, group_totals *totals) {
+INLINE void group_flush(group_queue *queue, group_shape shape, group_encoder *encoder, int isWeighted, int isUnbiased,
+                        group_totals *totals) {
   static const float zeros[32];
   uint8_t sink[256];
   if (queue->lanes == 0) return;
@@ -120,7 +120,8 @@ INLINE int is_all_ones(const float *weights, size_t count) {
 // Runs a group encoder over any number of blocks. Where few columns weigh more than the others, most blocks are without
 // one: these are encoded as without weights, which is the same and faster.
 INLINE size_t encode_groups(const float *in, size_t count, const float *importance, size_t period, int isUnbiased,
-                            uint8_t *out, double *squaredError, group_shape shape, group_encoder *uniform, group_encoder *weighted) {
+                            uint8_t *out, double *squaredError, group_shape shape, group_encoder *uniform,
+                            group_encoder *weighted) {
   enum { FLAGS = 1024 };
   uint8_t isEven[FLAGS];
   size_t blockElements = shape.elements * shape.lanes, blockCount = count / blockElements;

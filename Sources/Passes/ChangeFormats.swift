@@ -78,8 +78,8 @@ public struct ChangeFormats: Pass {
   }
 
   /// Whether inputs and weights of a matrix go together, so that what rounding takes from its sums is missed. Of an
-  /// embedding nothing is summed; a way down reads neurons that are rarely active together. On SmolLM2 and kjv-llama these
-  /// two lose by larger scales, most others win.
+  /// embedding nothing is summed; a way down reads neurons that are rarely active together. On SmolLM2 both lose by larger
+  /// scales, where the other matrices win or do not mind.
   private static func isSummedAlike(_ name: ByteString) -> Bool {
     (name.text.contains("blk.") || name == "output.weight") && !name.text.contains("ffn_down")
   }
