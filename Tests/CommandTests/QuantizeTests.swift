@@ -65,6 +65,20 @@ import Testing
         + more)
   }
 
+  @Test("a text that some formats cannot make use of is told with what would help")
+  func unread() throws {
+    let text = ["--calibrate", kjv.appending("calib.txt").string, "--calibration-tokens", "512"]
+    for (tensor, isTold) in [("ffn_up=iq3_s", true), ("ffn_up=q3_k", false)] {
+      let outcome = try quantize(kjv.string, text + ["--tensor", tensor])
+      #expect(outcome.status == 0)
+      let warnings = try outcome.json()["warnings"]?.array?.compactMap { $0.string?.text } ?? []
+      let found = warnings.contains {
+        $0.contains("IQ3_S") && $0.contains("blk.0.ffn_up.weight and 5 other") && $0.contains("--imatrix")
+      }
+      #expect(found == isTold, "\(warnings)")
+    }
+  }
+
   @Test("weights that are no numbers are stored as zero with a warning, and stop a calibration")
   func nonFinite() throws {
     let model = try damaged { bytes, range in

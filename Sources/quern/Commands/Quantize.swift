@@ -1,6 +1,7 @@
 import ArgumentParser
 import Bytes
 import Calibration
+import Codecs
 import Conversion
 import Footprint
 import GGUF
@@ -103,7 +104,9 @@ struct Quantize: ParsableCommand {
       calibrated: quantizer?.encodedNames ?? [], kernels: processor.kernels)
     _ = try output.maximumShardBytes()
     if !common.json { print(PlanTable.summary(of: plan) + "\n") }
-    let early = QuantizationWarnings.before(plan) + unweighted(plan, importance, in: opened.model)
+    let early =
+      QuantizationWarnings.before(plan) + unweighted(plan, importance, in: opened.model)
+      + (isCalibrated && importance == nil ? unread(plan, kernels: processor.kernels) : [])
     let outputPath = try output.requiredOutput()
     let report = QuantizationReport(
       opened: opened, plan: plan, importancePath: imatrix, importance: importance, calibration: calibration,
@@ -159,6 +162,20 @@ struct Quantize: ParsableCommand {
     return [
       "the imatrix says nothing that fits \(first.name)"
         + (missing.count > 1 ? " and \(missing.count - 1) other matrices" : "") + "; they are quantized without it"
+    ]
+  }
+
+  /// A text reaches matrices by error feedback, which the lattice and ternary formats do not have.
+  private func unread(_ plan: QuantizationPlan, kernels: Kernels) -> [String] {
+    let missed = plan.steps.filter { step in
+      step.to.kind == .packed && step.to != step.from && step.name != "token_embd.weight"
+        && Codec.for(step.to, kernels: kernels)?.canEncodeWithFeedback == false
+    }
+    guard let first = missed.first else { return [] }
+    return [
+      "\(first.to.name) has no error feedback: \(first.name)"
+        + (missed.count > 1 ? " and \(missed.count - 1) other matrices are" : " is")
+        + " rounded without the text; --imatrix with a file from `quern imatrix` weighs the columns there"
     ]
   }
 
