@@ -63,15 +63,24 @@ public struct TensorStreamer: Sendable {
       return placements.indices.sorted { (offsets[$0] ?? -1, $0) < (offsets[$1] ?? -1, $1) }.map { placements[$0] }
     }
     let places = Dictionary(placements.indices.map { (placements[$0].tensor.name, $0) }) { first, _ in first }
-    var isPlaced = [Bool](repeating: false, count: placements.count)
+    var isSeen = [Bool](repeating: false, count: placements.count)
+    var isPlaced = isSeen
     var ordered: [FileLayout.Placement] = []
-    func place(_ index: Int) {
-      guard !isPlaced[index] else { return }
-      isPlaced[index] = true
-      for name in placements[index].tensor.source.follows { if let earlier = places[name] { place(earlier) } }
-      ordered.append(placements[index])
+    for index in placements.indices {
+      // Not by recursion: a file says how long such a chain is.
+      var chain = [index]
+      while let last = chain.last {
+        if !isSeen[last] {
+          isSeen[last] = true
+          let earlier = placements[last].tensor.source.follows.compactMap { places[$0] }
+          chain += earlier.filter { !isSeen[$0] }.reversed()
+        } else {
+          chain.removeLast()
+          if !isPlaced[last] { ordered.append(placements[last]) }
+          isPlaced[last] = true
+        }
+      }
     }
-    for index in placements.indices { place(index) }
     return ordered
   }
 
@@ -105,7 +114,7 @@ public struct TensorStreamer: Sendable {
     init(_ placements: [FileLayout.Placement]) {
       self.placements = placements
       rowsPerSlab = placements.map { placement in
-        let together = placement.tensor.source.rowsTogether
+        let together = max(1, placement.tensor.source.rowsTogether)
         let rows = TensorStreamer.slabElementCount / max(1, placement.tensor.shape.columns)
         return max(together, rows / together * together)
       }

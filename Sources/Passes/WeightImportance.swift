@@ -148,7 +148,8 @@ package final class WeightImportance: Sendable {
     let embedded = Deferred { columnSums(of: embedding, kernels) }
     var written = Deferred<[Double]?> { [Double](repeating: 0, count: embedding.shape.columns) }
     var layers: [Layer] = []
-    while let matrix = model[name(layers.count, "ffn_down")],
+    // Each asks the one before it, which a file must not make a chain without end.
+    while layers.count < 1024, let matrix = model[name(layers.count, "ffn_down")],
       matrix.shape.rows == embedding.shape.columns
     {
       let index = layers.count
