@@ -70,8 +70,8 @@ public struct Codec: @unchecked Sendable {
     }
   }
 
-  /// Encodes whole blocks into exactly the bytes they need. No block's squared error is larger than that of the bytes
-  /// that llama-quantize writes without calibration data.
+  /// Encodes whole blocks into exactly the bytes they need. No block of Q2_0, Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0 has a larger
+  /// squared error than in the bytes that llama-quantize writes without calibration data; other formats search otherwise.
   ///
   /// - Parameters:
   ///   - importance: the weight (≥ 0) of each column's squared error, for rows of `importance.count` elements, a whole

@@ -11,8 +11,8 @@ package import Kernels
 /// with the largest mean square is among the first three by this in all but the last layers; the neurons that make such
 /// channels, up to 30,000 times the median, are the first or second of their layer.
 ///
-/// Needs sums over the feed-forward matrices: of rows that did not pass by `sums(for:)`, and are not in the order that
-/// `sources(of:as:)` asks for, it reads them once more. Safe from any thread.
+/// Needs sums over the feed-forward matrices. Rows that `sums(for:)` have seen by then are not read again; who reads
+/// tensors behind their `sources(of:as:)` lets them see all. Safe from any thread.
 package final class WeightImportance: Sendable {
   private let model: Model
   private let kernels: Kernels
